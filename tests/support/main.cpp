@@ -1,0 +1,3 @@
+// main: the doctest runner that every test program links. Takes doctest's own options.
+#define DOCTEST_CONFIG_IMPLEMENT_WITH_MAIN
+#include <doctest/doctest.h>
