@@ -1,0 +1,128 @@
+// value_fuzz: check_value accepts what msgpack-c accepts within the same limits, and nothing else; the
+// types read without msgpack-c agree with it; nothing is ever thrown.
+// Input: a byte for the limits, then the bytes of a value.
+#include "postbus/codecs/value.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <string>
+#include <tuple>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+using namespace postbus;
+using namespace postbus::codecs;
+
+namespace {
+
+void require(bool holds) {
+  if (!holds)
+    std::abort();
+}
+
+struct item {
+  std::string name;
+  std::vector<int> numbers;
+  std::optional<double> price;
+  std::variant<int, std::string, std::monostate> either;
+  MSGPACK_DEFINE(name, numbers, price, either)
+};
+
+using bytes = std::span<const std::byte>;
+
+std::optional<msgpack::object_handle> tree_by_msgpack(bytes input, std::uint32_t depth_max) {
+  try {
+    const std::size_t most = input.size();
+    std::size_t offset = 0;
+    msgpack::object_handle tree =
+      msgpack::unpack(reinterpret_cast<const char*>(input.data()), input.size(), offset, nullptr,
+                      nullptr, msgpack::unpack_limit(most, most, most, most, most, depth_max));
+    if (offset == input.size())
+      return tree;
+  } catch (const std::exception&) {
+    // Not a value.
+  }
+  return std::nullopt;
+}
+
+bool has_timestamp(const msgpack::object& tree) {
+  switch (tree.type) {
+  case msgpack::type::EXT:
+    return tree.via.ext.type() == -1;
+  case msgpack::type::ARRAY:
+    return std::any_of(begin(tree.via.array), end(tree.via.array), has_timestamp);
+  case msgpack::type::MAP:
+    return std::any_of(begin(tree.via.map), end(tree.via.map), [](const msgpack::object_kv& entry) {
+      return has_timestamp(entry.key) || has_timestamp(entry.val);
+    });
+  default:
+    return false;
+  }
+}
+
+template <class T>
+void agree(bytes input, const value_limits& limits,
+           const std::optional<msgpack::object_handle>& tree) {
+  bool expected = false;
+  T by_msgpack{};
+  if (tree)
+    try {
+      (*tree)->convert(by_msgpack);
+      expected = true;
+    } catch (const std::exception&) {
+      // Not a T.
+    }
+  const result<T> made = unpack_value<T>(input, limits);
+  require(made.has_value() == expected);
+  if constexpr (std::is_integral_v<T> || std::is_same_v<T, std::string>)
+    require(!made || *made == by_msgpack);
+}
+
+} // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  if (size == 0)
+    return 0;
+  const value_limits limits{.depth_max = data[0] % 80u};
+  const bytes input = std::as_bytes(std::span(data, size).subspan(1));
+
+  // A count that the bytes do not back makes msgpack-c allocate before it notices; its limits bound that.
+  const result<void> checked = check_value(input, limits);
+  auto tree = tree_by_msgpack(input, limits.depth_max);
+  const bool accepted = checked.has_value();
+  if (tree && !accepted) { // the one thing that is refused beyond msgpack-c
+    require(checked.error() == errc::malformed_value && has_timestamp(**tree));
+    tree.reset();
+  }
+  require(accepted == tree.has_value());
+
+  if (accepted) {
+    msgpack::zone zone;
+    byte_buffer ours;
+    byte_buffer theirs;
+    require(pack_value(ours, tree_of(input, limits, zone)).has_value());
+    require(pack_value(theirs, **tree).has_value());
+    require(std::ranges::equal(ours.bytes(), theirs.bytes()));
+  }
+  agree<bool>(input, limits, tree);
+  agree<char>(input, limits, tree);
+  agree<std::int8_t>(input, limits, tree);
+  agree<std::uint32_t>(input, limits, tree);
+  agree<std::int64_t>(input, limits, tree);
+  agree<double>(input, limits, tree);
+  agree<std::string>(input, limits, tree);
+  agree<std::vector<std::byte>>(input, limits, tree);
+  agree<std::vector<std::string>>(input, limits, tree);
+  agree<std::map<std::string, std::vector<int>>>(input, limits, tree);
+  agree<std::unordered_map<int, std::string>>(input, limits, tree);
+  agree<std::tuple<int, std::string, bool>>(input, limits, tree);
+  agree<std::chrono::system_clock::time_point>(input, limits, tree);
+  agree<item>(input, limits, tree);
+  agree<std::vector<item>>(input, limits, tree);
+  return 0;
+}
