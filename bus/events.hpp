@@ -1,0 +1,61 @@
+// events: what a node tells its subscribers, besides messages. Plain values; each is told exactly
+// once, in this order per peer: incoming, connected, messages, disconnected; and closed last of all.
+#pragma once
+
+#include "postbus/bus/node_id.hpp"
+#include "postbus/codecs/chunk.hpp"
+#include "postbus/codecs/result.hpp"
+
+#include <cstdint>
+#include <string>
+#include <variant>
+
+namespace postbus {
+
+/// What happened to the messages one side sent over a connection. sent = confirmed + unconfirmed.
+struct send_account {
+  std::uint64_t sent = 0;      ///< Messages given to the connection for writing.
+  std::uint64_t confirmed = 0; ///< Of these: taken by the peer's program, as the peer said.
+  std::uint64_t unsent = 0;    ///< Messages accepted but never given to the connection.
+
+  /// Messages of which nobody can say whether they arrived.
+  [[nodiscard]] std::uint64_t unconfirmed() const noexcept { return sent - confirmed; }
+  /// True when the peer's program took every message that was accepted.
+  [[nodiscard]] bool complete() const noexcept { return unsent == 0 && sent == confirmed; }
+  friend bool operator==(const send_account&, const send_account&) = default;
+};
+
+/// A node asks to be connected. Told only to a subscriber that decides; answer with
+/// `node::accept` or `node::reject` within the decision time, else it is refused.
+struct incoming {
+  std::uint64_t connection = 0; ///< Names the question in the answer.
+  node_id peer;                 ///< Who it says it is.
+  payload init;                 ///< Its init message.
+  std::string address;          ///< Where it comes from: "127.0.0.1:51234".
+};
+
+/// A connection is open: messages may be sent to `peer`.
+struct connected {
+  node_id peer;
+  payload init;        ///< Its init message.
+  bool dialed = false; ///< By this node; else by the peer.
+};
+
+/// A connection is over. Exactly one follows each `connected`.
+struct disconnected {
+  node_id peer;
+  error reason;
+  send_account account;                   ///< Of what this node sent over it.
+  std::uint64_t messages_received = 0;  ///< What the peer sent over it and this node took.
+  std::uint64_t messages_unclaimed = 0; ///< Of these: dropped because nobody had subscribed to messages any more.
+};
+
+/// The node has begun to close.
+struct closing {};
+
+/// The node is closed. The last event.
+struct closed {};
+
+using node_event = std::variant<incoming, connected, disconnected, closing, closed>;
+
+} // namespace postbus

@@ -1,0 +1,111 @@
+// limits: each relation between bounds, with the words that say which one does not hold.
+#include "postbus/bus/limits.hpp"
+
+#include "postbus/bus/control.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace postbus {
+
+namespace {
+
+/// What is wrong with a set of limits: the first thing that is found.
+class findings {
+public:
+  template <class T>
+  void below(std::string_view smaller, T smaller_value, std::string_view larger, T larger_value) {
+    if (!(smaller_value < larger_value))
+      add(smaller, "must be below", larger);
+  }
+
+  template <class T>
+  void at_most(std::string_view smaller, T smaller_value, std::string_view larger, T larger_value) {
+    if (!(smaller_value <= larger_value))
+      add(smaller, "must be at most", larger);
+  }
+
+  template <class T>
+  void least(std::string_view name, T value, T least, std::string_view least_text) {
+    if (value < least)
+      add(name, "must be at least", least_text);
+  }
+
+  template <class T>
+  void most(std::string_view name, T value, T most, std::string_view most_text) {
+    if (value > most)
+      add(name, "must be at most", most_text);
+  }
+
+  void positive(std::string_view name, duration value) {
+    if (value <= duration::zero())
+      add(name, "must be more than", "0");
+  }
+
+  void not_negative(std::string_view name, duration value) {
+    if (value < duration::zero())
+      add(name, "must not be less than", "0");
+  }
+
+  [[nodiscard]] result<void> take() && {
+    if (first_.empty())
+      return {};
+    return error{errc::bad_option, blame::local, std::move(first_)};
+  }
+
+private:
+  void add(std::string_view left, std::string_view relation, std::string_view right) {
+    if (first_.empty())
+      first_.append(left).append(" ").append(relation).append(" ").append(right);
+  }
+
+  std::string first_;
+};
+
+} // namespace
+
+result<void> limits::check() const {
+  findings found;
+
+  found.positive("handshake_time_max", handshake_time_max);
+  found.positive("decision_time_max", decision_time_max);
+  found.positive("stall_time_max", stall_time_max);
+  found.positive("idle_time_max", idle_time_max);
+  found.positive("probe_time_max", probe_time_max);
+  found.not_negative("drain_time_max", drain_time_max);
+  found.not_negative("linger_time_max", linger_time_max);
+  // Before anything is multiplied by it.
+  found.least("keepalive_time", keepalive_time,
+              duration(std::chrono::milliseconds(bus::keepalive_ms_min)), "100 ms");
+  found.most("keepalive_time", keepalive_time,
+             duration(std::chrono::milliseconds(bus::keepalive_ms_max)), "1 h");
+
+  found.least("pending_handshakes_max", pending_handshakes_max, 1u, "1");
+  found.least("pending_handshakes_per_address_max", pending_handshakes_per_address_max, 1u, "1");
+  found.least("connections_max", connections_max, 1u, "1");
+  found.least<std::size_t>("outbox_bytes_max", outbox_bytes_max, 1, "1");
+  found.least<std::uint64_t>("outbox_frames_max", outbox_frames_max, 1, "1");
+  found.least<std::size_t>("window_bytes_min", window_bytes_min, 1, "1");
+  found.least("batches_in_flight_max", batches_in_flight_max, 1u, "1");
+  // A refuse with its text must fit.
+  found.least("hello_bytes_max", hello_bytes_max,
+              static_cast<std::uint32_t>(bus::farewell_bytes_max), "1024");
+  found.least("frame_bytes_max", frame_bytes_max, bus::frame_bytes_max_min, "1024");
+
+  found.below("decision_time_max", decision_time_max, "handshake_time_max", handshake_time_max);
+  found.below("probe_time_max", probe_time_max, "decision_time_max", decision_time_max);
+  if (keepalive_time <= std::chrono::milliseconds(bus::keepalive_ms_max)) // else found already
+    found.below("three times keepalive_time", silence_time_max(), "idle_time_max", idle_time_max);
+  found.at_most("pending_handshakes_per_address_max", pending_handshakes_per_address_max,
+                "pending_handshakes_max", pending_handshakes_max);
+  found.below("hello_bytes_max", hello_bytes_max, "frame_bytes_max", frame_bytes_max);
+  found.at_most("outbox_bytes_max", outbox_bytes_max, "node_outbox_bytes_max",
+                node_outbox_bytes_max);
+  found.at_most("window_bytes_min", window_bytes_min, "window_bytes_max", window_bytes_max);
+  found.at_most("window_bytes_max", window_bytes_max, "node_received_bytes_max",
+                node_received_bytes_max);
+
+  return std::move(found).take();
+}
+
+} // namespace postbus

@@ -1,0 +1,321 @@
+#include "postbus/bus/node.hpp"
+
+#include <algorithm>
+#include <bit>
+
+namespace postbus::bus {
+
+namespace {
+
+template <class... Ts>
+struct overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+overloaded(Ts...) -> overloaded<Ts...>;
+
+std::string host_of(const std::string& address) {
+  return address.substr(0, address.rfind(':'));
+}
+
+} // namespace
+
+node::node(options how, time_point now)
+  : options_(std::move(how)),
+    wheel_(now),
+    peers_(options_.id),
+    subscriptions_(options_.bounds.batches_in_flight_max),
+    window_share_(options_.bounds.window_bytes_max) {}
+
+node::connection* node::find(connection_id id) {
+  const auto found = connections_.find(id);
+  return found == connections_.end() ? nullptr : &found->second;
+}
+
+// -- connections ------------------------------------------------------------------
+
+result<node::started> node::start(start_options who, time_point now) {
+  if (closing_)
+    return error{errc::node_closed, blame::local, {}};
+  const auto host = host_of(who.address);
+  make_room(host);
+  const auto id = ++last_id_;
+  auto& at = connections_[id];
+  at.role = who.role;
+  at.address = std::move(who.address);
+  at.host = host;
+  opening_[host].insert(id);
+  ++opening_count_;
+
+  started result{id, {}};
+  auto& how = result.how;
+  how.role = who.role;
+  how.self.id = options_.id;
+  how.self.expected = who.expected;
+  how.self.incarnation = options_.incarnation;
+  how.self.keepalive_ms = static_cast<std::uint32_t>(
+    std::chrono::duration_cast<std::chrono::milliseconds>(options_.bounds.keepalive_time).count());
+  how.self.frame_bytes_max = options_.bounds.frame_bytes_max;
+  how.self.init = options_.init;
+  how.bounds = options_.bounds;
+  how.window_bytes_max = window_share_;
+  how.takes_messages = subscriptions_.anybody_takes_messages();
+  (void)now;
+  return result;
+}
+
+// When the places for connections that are not open are taken, the oldest of the address that
+// holds most of them goes: a flood from one address pushes out only itself.
+void node::make_room(const std::string& host) {
+  const auto& bounds = options_.bounds;
+  const auto here = opening_.find(host);
+  auto victim = opening_.end();
+  if (here != opening_.end() && here->second.size() >= bounds.pending_handshakes_per_address_max)
+    victim = here;
+  else if (opening_count_ >= bounds.pending_handshakes_max)
+    victim = std::max_element(opening_.begin(), opening_.end(), [](const auto& left, const auto& right) {
+      return left.second.size() < right.second.size();
+    });
+  if (victim == opening_.end())
+    return;
+  const auto oldest = *victim->second.begin();
+  outputs_.push_back(end_connection{oldest, {errc::too_many_handshakes, blame::local, {}}});
+  no_longer_pending(oldest, connections_[oldest]);
+}
+
+void node::no_longer_pending(connection_id id, connection& at) {
+  if (!std::exchange(at.pending, false))
+    return;
+  --opening_count_;
+  const auto found = opening_.find(at.host);
+  found->second.erase(id);
+  if (found->second.empty())
+    opening_.erase(found);
+}
+
+void node::on(connection_id id, session_event event, time_point now) {
+  (void)now;
+  auto* at = find(id);
+  if (at == nullptr)
+    return;
+  std::visit(overloaded{
+               [&](hello_seen& seen) { on_hello(id, *at, std::move(seen.peer)); },
+               [&](opened&) { on_opened(id, *at); },
+               [&](received& arrived) { on_received(*at, arrived.frames); },
+               [&](goodbye_seen&) { peers_.leaving(id); },
+               [&](became_idle&) {
+                 peers_.leaving(id);
+                 outputs_.push_back(close_connection{
+                   id, {errc::idle, blame::local, {}}, options_.bounds.drain_time_max});
+               },
+               [&](probe_done& probe) { peers_.probed(id, probe.alive); },
+               [&](ended& end) { on_ended(id, end); },
+             },
+             event);
+  settle_peers();
+}
+
+void node::on_hello(connection_id id, connection& at, hello peer) {
+  at.peer = std::move(peer);
+  const auto refuse = [&](errc code, std::string text) {
+    outputs_.push_back(close_connection{id, {code, blame::local, std::move(text)}, {}});
+  };
+  if (closing_)
+    return refuse(errc::shutting_down, "the node is closing");
+  if (peers_.open_count() >= options_.bounds.connections_max)
+    return refuse(errc::too_many_connections, "no more connections are taken");
+  peers_.arrived({.connection = id,
+                  .peer = at.peer.id,
+                  .incarnation = at.peer.incarnation,
+                  .dialed = at.role == session::role::dialer});
+}
+
+bool node::decide(connection_id id, const result<void>& answer) {
+  const auto* at = find(id);
+  if (at == nullptr || !at->pending)
+    return false;
+  if (answer)
+    peers_.agreed(id);
+  else
+    outputs_.push_back(close_connection{id, answer.error(), {}});
+  settle_peers();
+  return true;
+}
+
+void node::on_opened(connection_id id, connection& at) {
+  no_longer_pending(id, at);
+  if (!peers_.opened(id))
+    return;
+  at.linked = true;
+  share_memory();
+  outputs_.push_back(link_up{id, at.peer.id});
+  subscriptions_.push(connected{at.peer.id, at.peer.init, at.role == session::role::dialer});
+  answer(id, at, at.peer.id);
+  answer_waiting_dials(at.peer.id);
+}
+
+void node::on_received(connection& at, const shared<received_frames>& frames) {
+  at.frames_received += frames->frames();
+  if (subscriptions_.push(at.peer.id, frames) == 0)
+    at.frames_unclaimed += frames->frames();
+}
+
+void node::on_ended(connection_id id, ended& end) {
+  const auto found = connections_.find(id);
+  auto at = std::move(found->second);
+  at.peer.id = end.peer;
+  no_longer_pending(id, at);
+  connections_.erase(found);
+  wheel_.disarm(id);
+  if (at.linked) {
+    outputs_.push_back(link_down{id, at.peer.id});
+    subscriptions_.push(disconnected{at.peer.id, end.reason, end.account, at.frames_received, at.frames_unclaimed});
+  }
+  peers_.gone(id);
+  settle_peers(); // a connection that waited for this one may be on its way now
+  if (at.role == session::role::dialer && !at.answered) {
+    const auto duplicate = end.reason.code == errc::already_connected && at.peer.id;
+    if (duplicate && (peers_.find(at.peer.id) || peers_.pending(at.peer.id)))
+      waiting_dials_[at.peer.id].push_back(id);
+    else
+      outputs_.push_back(answer_dial{id, std::move(end.reason)});
+  }
+  if (at.peer.id)
+    answer_waiting_dials(at.peer.id);
+  outputs_.push_back(connection_over{id});
+  share_memory();
+  finish_if_done();
+}
+
+void node::answer(connection_id id, connection& at, result<node_id> peer) {
+  if (at.role == session::role::dialer && !std::exchange(at.answered, true))
+    outputs_.push_back(answer_dial{id, std::move(peer)});
+}
+
+// A dial that met an existing connection is answered with it, as soon as it is open or is not.
+void node::answer_waiting_dials(const node_id& peer) {
+  const auto found = waiting_dials_.find(peer);
+  if (found == waiting_dials_.end())
+    return;
+  const auto is_open = peers_.find(peer).has_value();
+  if (!is_open && peers_.pending(peer))
+    return;
+  for (const auto dial : found->second)
+    outputs_.push_back(is_open ? answer_dial{dial, peer}
+                               : answer_dial{dial, error{errc::already_connected, blame::remote, {}}});
+  waiting_dials_.erase(found);
+}
+
+void node::settle_peers() {
+  while (const auto action = peers_.next())
+    settle_peer_action(*action);
+}
+
+void node::settle_peer_action(const peer_table::action& what) {
+  std::visit(
+    overloaded{
+      [&](const peer_table::ask& ask) {
+        const auto* at = find(ask.connection);
+        if (at == nullptr)
+          return;
+        if (at->role == session::role::listener && subscriptions_.anybody_decides())
+          subscriptions_.push(incoming{ask.connection, at->peer.id, at->peer.init, at->address});
+        else
+          peers_.agreed(ask.connection);
+      },
+      [&](const peer_table::accept& accept) { outputs_.push_back(accept_connection{accept.connection}); },
+      [&](const peer_table::turn_away& away) {
+        outputs_.push_back(close_connection{away.connection, {away.reason, blame::local, {}}, {}});
+      },
+      [&](const peer_table::probe& probe) { outputs_.push_back(probe_connection{probe.connection}); },
+      [&](const peer_table::displace& displace) {
+        outputs_.push_back(end_connection{displace.connection, {displace.reason, blame::remote, {}}});
+      },
+    },
+    what);
+}
+
+// -- memory -----------------------------------------------------------------------
+
+// The node's memory for received bytes is shared between its open connections, in steps of two so
+// that few connections need to be told.
+void node::share_memory() {
+  const auto& bounds = options_.bounds;
+  const auto among = std::bit_ceil(std::max<std::size_t>(peers_.open_count(), 1));
+  const auto share = std::min(bounds.window_bytes_max, bounds.node_received_bytes_max / among);
+  if (share == std::exchange(window_share_, share))
+    return;
+  for (const auto& [id, at] : connections_)
+    outputs_.push_back(adjust_connection{id, subscriptions_.anybody_takes_messages(), share});
+}
+
+// -- subscribers ------------------------------------------------------------------
+
+subscription_id node::subscribe(subscription_options wants, shared<receipt> slot) {
+  const auto before = subscriptions_.anybody_takes_messages();
+  const auto id = subscriptions_.add(wants, std::move(slot));
+  if (subscriptions_.anybody_takes_messages() != before)
+    for (const auto& [each, at] : connections_)
+      outputs_.push_back(adjust_connection{each, true, window_share_});
+  return id;
+}
+
+bool node::unsubscribe(subscription_id id) {
+  const auto before = subscriptions_.anybody_takes_messages();
+  const auto found = subscriptions_.remove(id);
+  if (subscriptions_.anybody_takes_messages() != before)
+    for (const auto& [each, at] : connections_)
+      outputs_.push_back(adjust_connection{each, false, window_share_});
+  return found;
+}
+
+// -- the end ----------------------------------------------------------------------
+
+void node::close(const error& why, duration drain, time_point now) {
+  const auto deadline = now + drain + options_.bounds.linger_time_max + std::chrono::seconds(1);
+  if (closing_ && deadline >= close_deadline_)
+    return;
+  if (!std::exchange(closing_, true))
+    subscriptions_.push(closing{});
+  close_deadline_ = deadline;
+  wheel_.arm(close_key, deadline);
+  for (const auto& [id, at] : connections_) {
+    peers_.leaving(id);
+    outputs_.push_back(close_connection{id, why, drain});
+  }
+  settle_peers();
+  finish_if_done();
+}
+
+void node::finish_if_done() {
+  if (!closing_ || finished_ || !connections_.empty())
+    return;
+  finished_ = true;
+  wheel_.disarm(close_key);
+  subscriptions_.push(closed{});
+}
+
+void node::tick(time_point now) {
+  while (const auto due = wheel_.pop_due(now)) {
+    if (*due != close_key) {
+      outputs_.push_back(tick_connection{*due});
+      continue;
+    }
+    for (const auto& [id, at] : connections_)
+      outputs_.push_back(end_connection{id, {errc::shutting_down, blame::local, "not closed in time"}});
+  }
+}
+
+std::optional<node::output> node::next() {
+  while (auto told = subscriptions_.next())
+    outputs_.push_back(tell_subscriber{std::move(*told)});
+  if (outputs_.empty() && finished_ && !std::exchange(finish_told_, true))
+    return finished{};
+  if (outputs_.empty())
+    return std::nullopt;
+  auto first = std::move(outputs_.front());
+  outputs_.pop_front();
+  return first;
+}
+
+} // namespace postbus::bus

@@ -1,0 +1,193 @@
+// node: the core of a node. Composes peer table, subscriptions and wheel; decides who is let in,
+// who is told what, when a connection is ticked or closed. Owns no connection, no socket, no clock.
+// Drive: start() a connection and run its session; hand every session_event to on(); then drain
+// next(); call tick(now) at deadline(). The same core runs in the node actor and in every test.
+#pragma once
+
+#include "postbus/bus/events.hpp"
+#include "postbus/bus/fifo.hpp"
+#include "postbus/bus/peer_table.hpp"
+#include "postbus/bus/session.hpp"
+#include "postbus/bus/subscriptions.hpp"
+#include "postbus/bus/wheel.hpp"
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <variant>
+#include <vector>
+
+namespace postbus::bus {
+
+class node {
+public:
+  struct options {
+    node_id id;
+    std::uint64_t incarnation = 0; ///< Random, another one each time the program starts.
+    payload init;                  ///< Shown to every peer before it decides.
+    limits bounds;
+  };
+
+  // -- what to do ---------------------------------------------------------------------
+
+  /// Call session::accept on this connection.
+  struct accept_connection {
+    connection_id connection = 0;
+  };
+  /// Call session::close: an orderly end, or before `open` a refusal.
+  struct close_connection {
+    connection_id connection = 0;
+    error reason;
+    duration drain{};
+  };
+  /// Call session::fail: end it now.
+  struct end_connection {
+    connection_id connection = 0;
+    error reason;
+  };
+  /// Call session::probe.
+  struct probe_connection {
+    connection_id connection = 0;
+  };
+  /// Call session::tick, and arm() the deadline that it has then.
+  struct tick_connection {
+    connection_id connection = 0;
+  };
+  /// Call session::takes_messages and session::window_bytes_max.
+  struct adjust_connection {
+    connection_id connection = 0;
+    bool takes_messages = true;
+    std::size_t window_bytes_max = 0;
+  };
+  /// From now on `peer` is reached over this connection.
+  struct link_up {
+    connection_id connection = 0;
+    node_id peer;
+  };
+  /// `peer` is no longer reached over this connection.
+  struct link_down {
+    connection_id connection = 0;
+    node_id peer;
+  };
+  /// Nothing more will be said about this connection.
+  struct connection_over {
+    connection_id connection = 0;
+  };
+  /// Hand a batch or an event to a subscriber.
+  struct tell_subscriber {
+    subscriptions::output what;
+  };
+  /// The dial that led to this connection has its answer. Exactly one per dialed connection.
+  struct answer_dial {
+    connection_id connection = 0;
+    result<node_id> peer;
+  };
+  /// Everything is over; no output follows.
+  struct finished {};
+
+  using output
+    = std::variant<accept_connection, close_connection, end_connection, probe_connection, tick_connection,
+                   adjust_connection, link_up, link_down, connection_over, tell_subscriber,
+                   answer_dial, finished>;
+
+  node(options how, time_point now);
+
+  // -- connections --------------------------------------------------------------------
+
+  struct start_options {
+    session::role role = session::role::listener;
+    std::string address; ///< Of the peer, "host:port"; its host is what handshakes are counted by.
+    node_id expected;    ///< Who must answer, when dialing; "no node" for anybody.
+  };
+  struct started {
+    connection_id connection = 0;
+    session::options how; ///< To construct the session with; set `charge` if the driver wants to be woken.
+  };
+  /// A transport connection exists. `node_closed` once the node is closing.
+  [[nodiscard]] result<started> start(start_options who, time_point now);
+  /// Something happened on it.
+  void on(connection_id id, session_event event, time_point now);
+  /// Its session must be ticked at `when`.
+  void arm(connection_id id, time_point when) { wheel_.arm(id, when); }
+  /// The application's answer to `incoming`. False if nothing is to be decided there any more.
+  bool decide(connection_id id, const result<void>& answer);
+
+  // -- subscribers --------------------------------------------------------------------
+
+  subscription_id subscribe(subscription_options wants, shared<receipt> slot);
+  bool unsubscribe(subscription_id id);
+  /// Batches of this subscription were let go.
+  void settle(subscription_id id) { subscriptions_.settle(id); }
+
+  // -- the end ------------------------------------------------------------------------
+
+  /// Closes every connection in order, each within `drain`; then `finished`. Always ends.
+  void close(const error& why, duration drain, time_point now);
+
+  // -- time ---------------------------------------------------------------------------
+
+  void tick(time_point now);
+  [[nodiscard]] time_point deadline() const noexcept { return wheel_.deadline(); }
+
+  [[nodiscard]] std::optional<output> next();
+
+  // -- state --------------------------------------------------------------------------
+
+  [[nodiscard]] const node_id& id() const noexcept { return options_.id; }
+  [[nodiscard]] const limits& bounds() const noexcept { return options_.bounds; }
+  [[nodiscard]] std::size_t open_count() const noexcept { return peers_.open_count(); }
+  [[nodiscard]] std::size_t connection_count() const noexcept { return connections_.size(); }
+  [[nodiscard]] bool is_closing() const noexcept { return closing_; }
+
+private:
+  struct connection {
+    session::role role = session::role::listener;
+    std::string address;
+    std::string host;
+    hello peer;              // once seen
+    bool linked = false;     // the peer's open connection
+    bool answered = false;   // the dial
+    bool pending = true;     // not open yet
+    std::uint64_t frames_received = 0;
+    std::uint64_t frames_unclaimed = 0;
+  };
+
+  void on_hello(connection_id id, connection& at, hello peer);
+  void on_opened(connection_id id, connection& at);
+  void on_received(connection& at, const shared<received_frames>& frames);
+  void on_ended(connection_id id, ended& end);
+  void answer(connection_id id, connection& at, result<node_id> peer);
+  void answer_waiting_dials(const node_id& peer);
+  void settle_peers();
+  void settle_peer_action(const peer_table::action& what);
+  void no_longer_pending(connection_id id, connection& at);
+  void make_room(const std::string& host);
+  void share_memory();
+  void finish_if_done();
+  [[nodiscard]] connection* find(connection_id id);
+
+  static constexpr wheel::key close_key = 0; // no connection has it
+
+  options options_;
+  wheel wheel_;
+  peer_table peers_;
+  subscriptions subscriptions_;
+  std::unordered_map<connection_id, connection> connections_;
+  connection_id last_id_ = 0;
+  // Connections that are not open, by host, oldest first.
+  std::map<std::string, std::set<connection_id>> opening_;
+  std::size_t opening_count_ = 0;
+  // Dials that ended because the peer is connected already, while that connection still opens.
+  std::map<node_id, std::vector<connection_id>> waiting_dials_;
+  std::size_t window_share_;
+  bool closing_ = false;
+  bool finished_ = false;
+  bool finish_told_ = false;
+  time_point close_deadline_ = never;
+  fifo<output> outputs_;
+};
+
+} // namespace postbus::bus

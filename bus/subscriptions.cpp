@@ -1,0 +1,80 @@
+#include "postbus/bus/subscriptions.hpp"
+
+namespace postbus::bus {
+
+subscription_id subscriptions::add(subscription_options wants, shared<receipt> slot) {
+  const auto id = ++last_id_;
+  auto& added = all_[id];
+  added.wants = wants;
+  added.slot = std::move(slot);
+  takers_ += wants.messages ? 1 : 0;
+  deciders_ += wants.decides ? 1 : 0;
+  return id;
+}
+
+bool subscriptions::remove(subscription_id id) {
+  const auto found = all_.find(id);
+  if (found == all_.end())
+    return false;
+  takers_ -= found->second.wants.messages ? 1 : 0;
+  deciders_ -= found->second.wants.decides ? 1 : 0;
+  all_.erase(found);
+  return true;
+}
+
+std::size_t subscriptions::push(const node_id& from, const shared<received_frames>& frames) {
+  for (auto& [id, to] : all_) {
+    if (!to.wants.messages)
+      continue;
+    to.waiting.push_back(
+      batch{shared<delivery>::adopt(new delivery(from, frames, to.slot))});
+    pump(id, to);
+  }
+  return takers_;
+}
+
+void subscriptions::push(const node_event& event) {
+  const auto is_question = std::holds_alternative<incoming>(event);
+  for (auto& [id, to] : all_) {
+    if (!(is_question ? to.wants.decides : to.wants.events))
+      continue;
+    to.waiting.push_back(event);
+    pump(id, to);
+  }
+}
+
+void subscriptions::settle(subscription_id id) {
+  if (const auto found = all_.find(id); found != all_.end())
+    pump(id, found->second);
+}
+
+// Hands on from the front: events at once, batches while fewer than the bound are out. A batch that
+// is dropped without ever having been handed on tells the receipt, too, so a subscription is
+// removed before its queue is dropped.
+void subscriptions::pump(subscription_id id, subscription& to) {
+  while (!to.waiting.empty()) {
+    auto& first = to.waiting.front();
+    if (std::holds_alternative<batch>(first)) {
+      to.let_go = to.slot->frames();
+      if (to.handed_out - to.let_go >= batches_in_flight_max_) {
+        to.slot->want();
+        if (to.slot->frames() == to.let_go)
+          return; // whoever lets the next one go wakes the driver
+        continue;
+      }
+      ++to.handed_out;
+    }
+    outputs_.push_back({id, std::move(first)});
+    to.waiting.pop_front();
+  }
+}
+
+std::optional<subscriptions::output> subscriptions::next() {
+  if (outputs_.empty())
+    return std::nullopt;
+  auto first = std::move(outputs_.front());
+  outputs_.pop_front();
+  return first;
+}
+
+} // namespace postbus::bus

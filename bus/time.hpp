@@ -1,0 +1,17 @@
+// time: the types in which time is told to the cores. Nobody in bus/ reads a clock.
+#pragma once
+
+#include <chrono>
+
+namespace postbus {
+
+/// A moment on the monotonic clock of whoever drives the core: real, or a simulator's.
+using time_point = std::chrono::steady_clock::time_point;
+
+/// A span of that clock.
+using duration = std::chrono::steady_clock::duration;
+
+/// "Never", as a deadline.
+inline constexpr time_point never = time_point::max();
+
+} // namespace postbus
