@@ -1,0 +1,88 @@
+// internal_messages: what the library's own actors tell each other. Not for users: may change.
+#pragma once
+
+#include "postbus/actors/answer.hpp"
+#include "postbus/actors/messages.hpp"
+#include "postbus/bus/node.hpp"
+
+#include <memory>
+
+namespace postbus::actors {
+
+struct socket_box; // an open, connected socket on its way to its connection actor
+class recipient;
+
+/// To a connection: frames wait in its link.
+struct drain_link {};
+/// To a connection or node: messages were let go.
+struct settle_receipts {
+  std::uint64_t subscription = 0;
+};
+/// To a connection: what the core decided.
+struct command {
+  std::variant<bus::node::accept_connection, bus::node::close_connection, bus::node::end_connection,
+               bus::node::probe_connection, bus::node::tick_connection, bus::node::adjust_connection>
+    what;
+};
+/// To a connection: bytes were left over from its last turn.
+struct next_turn {};
+/// To an actor that owns a socket or a timer: it may end now.
+struct finish {};
+
+/// To the node: messages of a connection.
+struct frames_arrived {
+  bus::connection_id connection = 0;
+  bus::shared<bus::received_frames> frames;
+};
+/// To the node: what else a session told.
+struct session_told {
+  bus::connection_id connection = 0;
+  std::shared_ptr<bus::session_event> event;
+};
+/// To the node: when a session must be ticked.
+struct arm_deadline {
+  bus::connection_id connection = 0;
+  time_point when;
+};
+/// To the node: its timer fired.
+struct tick_node {};
+/// To the node: a listener took a connection.
+struct accepted {
+  std::shared_ptr<socket_box> socket;
+};
+/// To the node: a dial reached the peer's machine, or did not.
+struct dial_done {
+  std::uint64_t dial = 0;
+  std::shared_ptr<socket_box> socket; ///< Null when it failed.
+  error why;
+};
+
+/// To the node, from a handle on a plain thread.
+struct ask_listen {
+  std::string endpoint;
+  answer<std::string> reply;
+};
+struct ask_connect {
+  std::string endpoint;
+  duration within;
+  answer<node_id> reply;
+};
+struct ask_subscribe {
+  bus::subscription_options wants;
+  std::shared_ptr<recipient> who;
+  answer<subscription> reply;
+};
+struct ask_unsubscribe {
+  std::uint64_t id = 0;
+};
+struct ask_decide {
+  decide what;
+  answer<bool> reply;
+};
+struct ask_close {
+  close_node how;
+};
+/// To the node: end everything at once; the runtime has waited long enough.
+struct ask_end {};
+
+} // namespace postbus::actors

@@ -1,0 +1,119 @@
+// link: the way from any thread to the outbox of one peer, and from there to its connection actor.
+// Appends under a lock, user code never runs under it; writes no socket. Ends with its connection.
+#pragma once
+
+#include "postbus/actors/waker.hpp"
+#include "postbus/bus/outbox.hpp"
+#include "postbus/bus/session.hpp"
+#include "postbus/bus/time.hpp"
+
+#include <array>
+#include <atomic>
+#include <condition_variable>
+#include <list>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <unordered_map>
+
+namespace postbus::actors {
+
+/// What all outboxes of one node may hold together.
+class outbox_budget {
+public:
+  explicit outbox_budget(std::size_t bytes_max) noexcept : left_(bytes_max) {}
+
+  [[nodiscard]] bool take(std::size_t bytes) noexcept {
+    auto left = left_.load(std::memory_order_relaxed);
+    while (left >= bytes)
+      if (left_.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed))
+        return true;
+    return false;
+  }
+  void give_back(std::size_t bytes) noexcept { left_.fetch_add(bytes, std::memory_order_relaxed); }
+
+private:
+  std::atomic<std::size_t> left_;
+};
+
+class link {
+public:
+  link(const limits& bounds, std::shared_ptr<outbox_budget> budget);
+  link(const link&) = delete;
+  link& operator=(const link&) = delete;
+  ~link();
+
+  /// Known once it is open.
+  [[nodiscard]] const node_id& peer() const noexcept { return peer_; }
+
+  // -- senders, any thread ------------------------------------------------------------
+
+  /// Queues a copy of `body`, or says why not. Waits for room, if told to; first come, first served.
+  send_outcome send(codecs::frame_header header, std::span<const std::byte> body,
+                    std::optional<duration> within = std::nullopt);
+  /// Queues `body` itself, not copied when it is large.
+  send_outcome send(codecs::frame_header header, const payload& body,
+                    std::optional<duration> within = std::nullopt);
+
+  // -- the connection actor -----------------------------------------------------------
+
+  /// The peer is known and the connection open. Before any sender has this link.
+  void open(const node_id& peer, std::uint32_t frame_bytes_max);
+  /// Lets the session take what it may; wakes who waits for room.
+  void pull(bus::session& session, time_point now);
+  /// Whom senders wake.
+  [[nodiscard]] const std::shared_ptr<waker>& connection() const noexcept { return connection_; }
+
+private:
+  template <class Body>
+  send_outcome queue(codecs::frame_header header, const Body& body, std::optional<duration> within);
+  template <class Body>
+  send_outcome push(codecs::frame_header header, const Body& body);
+  template <class Body>
+  send_outcome wait_and_push(codecs::frame_header header, const Body& body, duration within,
+                             std::unique_lock<std::mutex>& guard);
+  [[nodiscard]] bool reserve(std::size_t bytes);
+  void settle_reserve();
+
+  node_id peer_;
+  const std::shared_ptr<outbox_budget> budget_;
+  const std::shared_ptr<waker> connection_ = std::make_shared<waker>();
+
+  std::mutex mutex_;
+  bus::outbox box_;
+  bool awake_ = false; // the connection will pull without being told
+  std::size_t reserved_bytes_ = 0;
+  struct waiting_sender {
+    std::condition_variable room;
+  };
+  std::list<waiting_sender*> waiting_; // the first is served first
+};
+
+/// Who is reached over which link. Looked up by every send that names an id; changed when a
+/// connection opens or ends.
+class directory {
+public:
+  [[nodiscard]] std::shared_ptr<link> find(const node_id& peer) const;
+  void add(std::shared_ptr<link> to);
+  /// Removes `gone` unless another link has taken its place.
+  void remove(const link& gone);
+  [[nodiscard]] std::size_t size() const;
+
+private:
+  static constexpr std::size_t shards = 16;
+  struct shard {
+    mutable std::shared_mutex mutex;
+    std::unordered_map<node_id, std::shared_ptr<link>> links;
+  };
+  [[nodiscard]] const shard& shard_of(const node_id& peer) const noexcept {
+    return shards_[std::hash<node_id>{}(peer) >> 59 & (shards - 1)];
+  }
+  [[nodiscard]] shard& shard_of(const node_id& peer) noexcept {
+    return const_cast<shard&>(std::as_const(*this).shard_of(peer));
+  }
+
+  std::array<shard, shards> shards_;
+};
+
+} // namespace postbus::actors

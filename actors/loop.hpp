@@ -1,0 +1,121 @@
+// loop: one thread that waits for sockets and runs the actors bound to it, so that a socket
+// callback and a message handler of one actor never race. Asio waits; the loop is the actors' context.
+// Drive: construct, spawn bound actors, finish() once all of them are over. Never block on one.
+#pragma once
+
+#include "postbus/actors/caf.hpp"
+#include "postbus/bus/time.hpp"
+#include "postbus/codecs/frame_reader.hpp"
+
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace asio {
+class io_context;
+}
+
+namespace postbus::actors {
+
+/// The time that the cores are told. The only clock that is read.
+[[nodiscard]] inline time_point steady_now() noexcept {
+  return std::chrono::steady_clock::now();
+}
+
+class loop final : public own_context {
+public:
+  explicit loop(caf::actor_system& system);
+  ~loop();
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+
+  /// True on the thread of any loop of this process: blocking calls must not be made there.
+  [[nodiscard]] static bool on_any() noexcept;
+  [[nodiscard]] bool is_current() const noexcept;
+
+  [[nodiscard]] asio::io_context& io() noexcept { return *io_; }
+  /// Where every connection of this loop reads to, one at a time.
+  [[nodiscard]] codecs::read_scratch& scratch() noexcept { return scratch_; }
+
+  /// Waits until no bound actor is left, at most `within`, then ends the thread. Call from elsewhere.
+  void finish(duration within);
+
+  // -- where actors run ---------------------------------------------------------------
+  // CAF 0.17 calls exec_later, CAF 1.x the others, from any thread. None is marked override
+  // because each exists in one of the two base classes only.
+
+  void exec_later(caf::resumable* job) { take(job); }
+  void schedule(caf::resumable* job) { take(job); }
+  void delay(caf::resumable* job) { take(job); }
+  void start() {}
+  void stop() {}
+
+  /// Counts actors that live on this loop; kept by `bound`.
+  void count_actor(int change);
+
+private:
+  void take(caf::resumable* job);
+  void run();
+  void run_ready();
+  void call_soon();
+
+  caf::actor_system& workers_of_;
+  std::unique_ptr<asio::io_context> io_;
+  codecs::read_scratch scratch_;
+
+  // Actors that have something to do. The first to arrive from elsewhere rings the bell.
+  std::mutex mutex_;
+  std::vector<caf::resumable*> arriving_;
+  bool bell_rung_ = false;
+  int actors_ = 0;
+  std::condition_variable deserted_;
+  // The same from the loop's own thread.
+  std::vector<caf::resumable*> ready_;
+  bool running_ = false;
+  bool called_ = false;
+
+  std::thread thread_;
+};
+
+/// An actor that lives on a loop: `Base` is a CAF event-based actor. Its handlers and the socket
+/// callbacks it makes run on the loop's thread only. It must hold itself while a callback is pending.
+template <class Base>
+class bound : public Base {
+public:
+  bound(caf::actor_config& config, loop& home) : Base(config), loop_(home) { home.count_actor(1); }
+
+  using Base::enqueue;
+  // Returns nothing in CAF 0.17, bool in 1.x.
+  auto enqueue(caf::mailbox_element_ptr what, actor_context*)
+    -> decltype(std::declval<Base&>().Base::enqueue(std::move(what), nullptr)) override {
+    return Base::enqueue(std::move(what), &loop_);
+  }
+  void launch(actor_context*, bool lazy, bool hide) override { Base::launch(&loop_, lazy, hide); }
+  // Tells the loop's own actors from others that CAF hands to the context of a sender.
+  caf::resumable::subtype_t subtype() const noexcept override { return caf::resumable::io_actor; }
+
+  void on_exit() final {
+    leave();
+    Base::on_exit();
+    loop_.count_actor(-1);
+  }
+
+protected:
+  /// Closes sockets and timers and clears whatever holds this actor. Called once, when it ends.
+  virtual void leave() = 0;
+  [[nodiscard]] loop& home() noexcept { return loop_; }
+
+private:
+  loop& loop_;
+};
+
+/// Spawns an actor class derived from `bound` on its loop.
+template <class Actor, class... Ts>
+auto spawn_on(caf::actor_system& system, loop& home, Ts&&... arguments) {
+  caf::actor_config config{&home, nullptr};
+  return system.spawn_class<Actor, caf::no_spawn_options>(config, home, std::forward<Ts>(arguments)...);
+}
+
+} // namespace postbus::actors

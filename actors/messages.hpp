@@ -1,0 +1,148 @@
+// messages: the typed messages that a node actor takes, and those that its subscribers get. All of
+// them are local: CAF never serialises one.
+#pragma once
+
+#include "postbus/actors/caf.hpp"
+#include "postbus/bus/batch.hpp"
+#include "postbus/bus/endpoint.hpp"
+#include "postbus/bus/events.hpp"
+#include "postbus/bus/outbox.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace postbus {
+
+// -- what a node actor takes ------------------------------------------------------------
+
+/// Listen. Answered with the endpoint in use, its port known; or `bad_endpoint`, `unsupported`, `listen_failed`.
+struct listen {
+  std::string endpoint;
+};
+
+/// Connect. Answered with the peer's id once messages may be sent; or with the step that failed.
+struct connect {
+  std::string endpoint;
+  duration within = std::chrono::seconds(10); ///< Name resolution, all addresses and handshake together.
+};
+
+/// Send to a connected peer. Answered with what became of it.
+struct send_message {
+  node_id to;
+  payload body;
+  std::uint16_t tag = 0;
+  bool opaque = true; ///< The body is bytes, not MessagePack.
+
+  /// One that carries a value; an error when the value cannot be packed. Defined in actors/node.hpp.
+  template <class T>
+  [[nodiscard]] static result<send_message> of(const node_id& to, const T& value, std::uint16_t tag = 0);
+};
+
+/// How messages come to a subscribed actor.
+enum class delivery_mode : std::uint8_t {
+  single, ///< As one `message` each: simple, some 200 ns a message.
+  batch,  ///< As one `batch` per read: some 10 ns a message.
+};
+
+/// Subscribe an actor. It gets `message` or `batch`, and the events it wants. Answered with a `subscription`.
+struct subscribe {
+  caf::actor subscriber;
+  delivery_mode mode = delivery_mode::single;
+  bool messages = true; ///< Messages of all peers.
+  bool events = true;   ///< connected, disconnected, closing, closed.
+  bool decides = false; ///< `incoming`, to be answered with `decide`.
+};
+
+/// Names a subscription, to end it.
+struct subscription {
+  std::uint64_t id = 0;
+};
+
+/// End a subscription. Answered with whether there was one. A subscriber that dies is forgotten by itself.
+struct unsubscribe {
+  subscription which;
+};
+
+/// Answer an `incoming`. Answered with false if it was too late.
+struct decide {
+  std::uint64_t connection = 0;
+  bool accept = true;
+  std::string reason; ///< For a refusal: words for the peer.
+};
+
+/// Close the node: what is queued leaves and is taken, within `drain`. Answered when it is closed.
+struct close_node {
+  duration drain = std::chrono::seconds(5);
+  errc reason = errc::closed;
+};
+
+/// A node actor, for `self->request(node.actor(), …)`.
+using node_actor
+  = caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
+                     sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>,
+                     sig<closed(close_node)>>;
+
+} // namespace postbus
+
+// What the library's own actors tell each other; defined in actors/internal_messages.hpp. Named here
+// because CAF 1.x wants all types of a library in one block.
+namespace postbus::actors {
+struct drain_link;
+struct settle_receipts;
+struct command;
+struct next_turn;
+struct finish;
+struct frames_arrived;
+struct session_told;
+struct arm_deadline;
+struct tick_node;
+struct accepted;
+struct dial_done;
+struct ask_listen;
+struct ask_connect;
+struct ask_subscribe;
+struct ask_unsubscribe;
+struct ask_decide;
+struct ask_close;
+struct ask_end;
+} // namespace postbus::actors
+
+#define POSTBUS_MESSAGE_TYPES(X)                                                                   \
+  X(postbus::listen)                                                                               \
+  X(postbus::connect)                                                                              \
+  X(postbus::send_message)                                                                         \
+  X(postbus::send_outcome)                                                                         \
+  X(postbus::subscribe)                                                                            \
+  X(postbus::subscription)                                                                         \
+  X(postbus::unsubscribe)                                                                          \
+  X(postbus::decide)                                                                               \
+  X(postbus::close_node)                                                                           \
+  X(postbus::node_id)                                                                              \
+  X(postbus::message)                                                                              \
+  X(postbus::batch)                                                                                \
+  X(postbus::incoming)                                                                             \
+  X(postbus::connected)                                                                            \
+  X(postbus::disconnected)                                                                         \
+  X(postbus::closing)                                                                              \
+  X(postbus::closed)                                                                               \
+  X(postbus::actors::drain_link)                                                                   \
+  X(postbus::actors::settle_receipts)                                                              \
+  X(postbus::actors::command)                                                                      \
+  X(postbus::actors::next_turn)                                                                    \
+  X(postbus::actors::finish)                                                                       \
+  X(postbus::actors::frames_arrived)                                                               \
+  X(postbus::actors::session_told)                                                                 \
+  X(postbus::actors::arm_deadline)                                                                 \
+  X(postbus::actors::tick_node)                                                                    \
+  X(postbus::actors::accepted)                                                                     \
+  X(postbus::actors::dial_done)                                                                    \
+  X(postbus::actors::ask_listen)                                                                   \
+  X(postbus::actors::ask_connect)                                                                  \
+  X(postbus::actors::ask_subscribe)                                                                \
+  X(postbus::actors::ask_unsubscribe)                                                              \
+  X(postbus::actors::ask_decide)                                                                   \
+  X(postbus::actors::ask_close)                                                                    \
+  X(postbus::actors::ask_end)
+
+POSTBUS_DECLARE_MESSAGE_TYPES(POSTBUS_MESSAGE_TYPES)

@@ -1,0 +1,141 @@
+#include "postbus/actors/node.hpp"
+
+#include "postbus/actors/answer.hpp"
+#include "postbus/actors/inbox_queue.hpp"
+#include "postbus/actors/internal_messages.hpp"
+#include "postbus/actors/loop.hpp"
+#include "postbus/actors/node_access.hpp"
+
+namespace postbus {
+
+namespace {
+
+error on_a_loop(const char* call) {
+  return {errc::would_deadlock, blame::local, call};
+}
+
+// What the node itself needs to answer, beside the time it was given for the work.
+constexpr auto answer_time = std::chrono::seconds(2);
+
+} // namespace
+
+// -- sender -----------------------------------------------------------------------
+
+template <class Body>
+send_outcome sender::hand_over(const Body& body, bool opaque, const send_options& how) {
+  const codecs::frame_header header{
+    .flags = opaque ? codecs::frame_flag::opaque : std::uint8_t{0}, .tag = how.tag};
+  const auto within = actors::loop::on_any() ? std::nullopt : how.within;
+  // A link ends with its connection; the peer may have come back on another.
+  for (int attempt = 0; attempt < 2; ++attempt) {
+    if (!link_ && !(link_ = from_->peers().find(to_)))
+      return send_outcome::closed;
+    const auto outcome = link_->send(header, body, within);
+    if (outcome != send_outcome::closed)
+      return outcome;
+    link_ = nullptr;
+  }
+  return send_outcome::closed;
+}
+
+send_outcome sender::send_packed(codecs::byte_buffer& packed, const send_options& how) {
+  if (packed.size() >= bus::outbox::refer_bytes_min)
+    return hand_over(packed.release(), false, how);
+  return hand_over(packed.bytes(), false, how);
+}
+
+send_outcome sender::send_bytes(std::span<const std::byte> bytes, send_options how) {
+  return hand_over(bytes, true, how);
+}
+
+send_outcome sender::send_bytes(const payload& bytes, send_options how) {
+  return hand_over(bytes, true, how);
+}
+
+// -- node -------------------------------------------------------------------------
+
+const node_id& node::id() const noexcept {
+  return access_->id();
+}
+
+result<std::string> node::listen(std::string_view endpoint, duration within) const {
+  if (actors::loop::on_any())
+    return on_a_loop("listen");
+  const actors::waiting_thread<std::string> here;
+  access_->shell()->wake(actors::ask_listen{std::string(endpoint), here.make_answer()});
+  return here.wait(within);
+}
+
+result<node_id> node::connect(std::string_view endpoint, duration within) const {
+  if (actors::loop::on_any())
+    return on_a_loop("connect");
+  const actors::waiting_thread<node_id> here;
+  access_->shell()->wake(actors::ask_connect{std::string(endpoint), within, here.make_answer()});
+  return here.wait(within + answer_time);
+}
+
+sender node::to(const node_id& peer) const {
+  return {access_, peer};
+}
+
+send_outcome node::send_bytes(const node_id& peer, std::span<const std::byte> bytes, send_options how) const {
+  return to(peer).send_bytes(bytes, how);
+}
+
+send_outcome node::send_bytes(const node_id& peer, const payload& bytes, send_options how) const {
+  return to(peer).send_bytes(bytes, how);
+}
+
+postbus::inbox node::inbox() const {
+  return make_inbox(false);
+}
+
+postbus::inbox node::deciding_inbox() const {
+  return make_inbox(true);
+}
+
+postbus::inbox node::make_inbox(bool decides) const {
+  auto queue = std::make_shared<actors::inbox_queue>();
+  const auto failed = [&](result<subscription> made) {
+    if (!made)
+      queue->close();
+    return made ? made->id : 0;
+  };
+  if (actors::loop::on_any())
+    return {queue, access_, failed(on_a_loop("inbox"))};
+  const actors::waiting_thread<subscription> here;
+  access_->shell()->wake(actors::ask_subscribe{{.decides = decides}, queue, here.make_answer()});
+  return {queue, access_, failed(here.wait(answer_time))};
+}
+
+bool node::accept(const incoming& request) const {
+  return answer_incoming({request.connection, true, {}});
+}
+
+bool node::reject(const incoming& request, std::string_view reason) const {
+  return answer_incoming({request.connection, false, std::string(reason)});
+}
+
+bool node::answer_incoming(decide what) const {
+  if (actors::loop::on_any())
+    return false;
+  const actors::waiting_thread<bool> here;
+  access_->shell()->wake(actors::ask_decide{std::move(what), here.make_answer()});
+  return here.wait(answer_time).value_or(false);
+}
+
+result<void> node::close(duration drain) const {
+  if (actors::loop::on_any())
+    return on_a_loop("close");
+  access_->shell()->wake(actors::ask_close{{drain, errc::closed}});
+  // The core ends within the drain, the linger time and one second more.
+  if (!access_->wait_closed_until(actors::steady_now() + drain + std::chrono::seconds(10)))
+    return error{errc::timeout, blame::local, "closing the node"};
+  return {};
+}
+
+node_actor node::actor() const {
+  return access_->actor();
+}
+
+} // namespace postbus

@@ -1,0 +1,142 @@
+// node: what users hold of a node. A small handle to copy about, for actors and plain threads alike;
+// it may outlive its runtime and then answers `closed`. Calls with a time may block that long; made on
+// a loop they answer `would_deadlock`. Actors talk to `actor()` with the messages of actors/messages.hpp.
+#pragma once
+
+#include "postbus/actors/inbox.hpp"
+#include "postbus/actors/messages.hpp"
+#include "postbus/bus/decode.hpp"
+#include "postbus/bus/outbox.hpp"
+
+#include <concepts>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+namespace postbus {
+
+namespace actors {
+class link;
+class node_access;
+} // namespace actors
+
+/// How to send.
+struct send_options {
+  std::uint16_t tag = 0; ///< For the receiver, who sees it before it decodes.
+  /// How long to wait for room instead of answering `congested`; first come, first served.
+  std::optional<duration> within = std::nullopt;
+};
+
+/// Sends to one peer without looking it up each time. Finds the peer's next connection by itself.
+/// To be used by one thread at a time; copy it for another.
+class sender {
+public:
+  /// Packs `value` and queues it.
+  template <class T>
+  send_outcome send(const T& value, send_options how = {});
+  /// Queues bytes as they are; the receiver sees them as opaque.
+  send_outcome send_bytes(std::span<const std::byte> bytes, send_options how = {});
+  /// The same without copying large ones.
+  send_outcome send_bytes(const payload& bytes, send_options how = {});
+  [[nodiscard]] const node_id& to() const noexcept { return to_; }
+
+private:
+  friend class node;
+  sender(std::shared_ptr<actors::node_access> from, const node_id& to) : from_(std::move(from)), to_(to) {}
+  send_outcome send_packed(codecs::byte_buffer& packed, const send_options& how);
+  template <class Body>
+  send_outcome hand_over(const Body& body, bool opaque, const send_options& how);
+
+  std::shared_ptr<actors::node_access> from_;
+  node_id to_;
+  std::shared_ptr<actors::link> link_;
+};
+
+class node {
+public:
+  /// Who this node is.
+  [[nodiscard]] const node_id& id() const noexcept;
+
+  /// Listens, and says on which endpoint, its port known: "tcp://127.0.0.1:4000". May be called for
+  /// several. `bad_endpoint`, `unsupported`, `resolve_failed`, `listen_failed`.
+  [[nodiscard]] result<std::string> listen(std::string_view endpoint, duration within = std::chrono::seconds(10)) const;
+
+  /// Connects, and says who is there; messages may be sent at once. Who is connected already is
+  /// answered the same. Fails with the step that failed: `resolve_failed`, `connect_failed`, `timeout`,
+  /// `wrong_node`, `rejected` with the peer's words, and so on.
+  [[nodiscard]] result<node_id> connect(std::string_view endpoint, duration within = std::chrono::seconds(10)) const;
+
+  /// Packs `value` and queues it for `peer`. `accepted` means: sent in order, once, unless the
+  /// connection ends before; then `disconnected` says how many were confirmed.
+  template <class T>
+  send_outcome send(const node_id& peer, const T& value, send_options how = {}) const;
+  /// Queues bytes as they are; the receiver sees them as opaque.
+  send_outcome send_bytes(const node_id& peer, std::span<const std::byte> bytes, send_options how = {}) const;
+  /// The same without copying large ones.
+  send_outcome send_bytes(const node_id& peer, const payload& bytes, send_options how = {}) const;
+  /// For sending much to one peer: 15 ns to reach instead of a look-up.
+  [[nodiscard]] sender to(const node_id& peer) const;
+
+  /// Messages and events for a plain thread, from now on.
+  [[nodiscard]] postbus::inbox inbox() const;
+  /// The same, also hearing `incoming`, for a program that decides who may connect.
+  [[nodiscard]] postbus::inbox deciding_inbox() const;
+
+  /// Answers an `incoming`. False if it was too late.
+  bool accept(const incoming& request) const;
+  bool reject(const incoming& request, std::string_view reason) const;
+
+  /// Closes: what is queued leaves and is taken, within `drain`. Ok once everything is closed.
+  result<void> close(duration drain = std::chrono::seconds(5)) const;
+
+  /// The actor, for `self->request(node.actor(), 5s, postbus::connect{endpoint})`. Empty once the node is closed.
+  [[nodiscard]] node_actor actor() const;
+
+private:
+  friend class runtime;
+  explicit node(std::shared_ptr<actors::node_access> access) noexcept : access_(std::move(access)) {}
+  [[nodiscard]] postbus::inbox make_inbox(bool decides) const;
+  bool answer_incoming(decide what) const;
+
+  std::shared_ptr<actors::node_access> access_;
+};
+
+// -- values ---------------------------------------------------------------------------
+
+namespace actors {
+
+/// Packs text as text, also a literal with its length; everything else as msgpack-c does.
+template <class T>
+[[nodiscard]] result<void> pack_any(codecs::byte_buffer& into, const T& value) {
+  if constexpr (std::convertible_to<const T&, std::string_view>)
+    return codecs::pack_value(into, std::string_view(value));
+  else
+    return codecs::pack_value(into, value);
+}
+
+} // namespace actors
+
+template <class T>
+send_outcome sender::send(const T& value, send_options how) {
+  codecs::byte_buffer packed;
+  if (!actors::pack_any(packed, value))
+    return send_outcome::invalid;
+  return send_packed(packed, how);
+}
+
+template <class T>
+send_outcome node::send(const node_id& peer, const T& value, send_options how) const {
+  return to(peer).send(value, how);
+}
+
+template <class T>
+result<send_message> send_message::of(const node_id& to, const T& value, std::uint16_t tag) {
+  codecs::byte_buffer packed;
+  if (auto done = actors::pack_any(packed, value); !done)
+    return done.error();
+  return send_message{to, packed.release(), tag, false};
+}
+
+} // namespace postbus

@@ -1,0 +1,322 @@
+#include "postbus/actors/node_shell.hpp"
+
+#include "postbus/actors/connection.hpp"
+#include "postbus/actors/dialer.hpp"
+#include "postbus/actors/listener.hpp"
+
+#include <algorithm>
+
+namespace postbus::actors {
+
+namespace {
+
+template <class... Ts>
+struct overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+overloaded(Ts...) -> overloaded<Ts...>;
+
+// The endpoint that `text` names, when it is one that this version offers.
+result<endpoint> offered(const std::string& text) {
+  auto where = endpoint::parse(text);
+  if (!where)
+    return where;
+  if (!where->dialect.empty())
+    return error{errc::unsupported, blame::local, "the dialect " + where->dialect + " in " + text};
+  if (where->over != endpoint::transport::tcp)
+    return error{errc::unsupported, blame::local, "TLS in " + text};
+  return where;
+}
+
+} // namespace
+
+node_shell::node_shell(caf::actor_config& config, loop& home, bus::node::options how,
+                       std::shared_ptr<node_access> access)
+  : bound(config, home),
+    core_(std::move(how), steady_now()),
+    access_(std::move(access)),
+    budget_(std::make_shared<outbox_budget>(core_.bounds().node_outbox_bytes_max)),
+    timer_(home.io()) {}
+
+// An answer that fulfils a promise of this actor, on its own thread.
+template <class T>
+caf::typed_response_promise<T> node_shell::promise(answer<T>& reply) {
+  auto made = make_response_promise<T>();
+  reply = answer<T>([made](result<T>&& value) mutable {
+    if (value)
+      made.deliver(std::move(*value));
+    else
+      made.deliver(to_caf(value.error()));
+  });
+  return made;
+}
+
+caf::behavior node_shell::make_behavior() {
+  return {
+    // -- from users' actors
+    [this](const listen& ask) {
+      answer<std::string> reply;
+      auto promised = promise(reply);
+      start_listening(ask.endpoint, reply);
+      return promised;
+    },
+    [this](const connect& ask) {
+      answer<node_id> reply;
+      auto promised = promise(reply);
+      start_dialing(ask.endpoint, ask.within, reply);
+      return promised;
+    },
+    [this](const send_message& what) { return send_one(what); },
+    [this](const subscribe& ask) {
+      auto made = start_telling({ask.messages, ask.events, ask.decides},
+                                std::make_shared<subscribed_actor>(ask.subscriber, ask.mode));
+      // A subscriber that dies is forgotten. It holds no more of the node than whom to tell.
+      ask.subscriber->attach_functor([shell = access_->shell(), made] { shell->wake(ask_unsubscribe{made.id}); });
+      return made;
+    },
+    [this](const unsubscribe& ask) {
+      const auto known = core_.unsubscribe(ask.which.id);
+      audiences_.erase(ask.which.id);
+      drive();
+      return known;
+    },
+    [this](const decide& what) {
+      const auto in_time = core_.decide(
+        what.connection, what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason});
+      drive();
+      return in_time;
+    },
+    [this](const close_node& how) {
+      answer<closed> reply;
+      auto promised = promise(reply);
+      waiting_for_close_.push_back(reply);
+      start_closing(how);
+      return promised;
+    },
+    // -- from handles on plain threads
+    [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },
+    [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
+    [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },
+    [this](const ask_unsubscribe& ask) {
+      core_.unsubscribe(ask.id);
+      audiences_.erase(ask.id);
+      drive();
+    },
+    [this](const ask_decide& ask) {
+      ask.reply(core_.decide(ask.what.connection, ask.what.accept
+                                                    ? result<void>{}
+                                                    : error{errc::rejected, blame::local, ask.what.reason}));
+      drive();
+    },
+    [this](const ask_close& ask) { start_closing(ask.how); },
+    [this](const ask_end&) {
+      for (auto& [id, at] : connections_)
+        command_connection(id, {bus::node::end_connection{id, {errc::shutting_down, blame::local, {}}}});
+    },
+    // -- from this node's own actors
+    [this](const frames_arrived& arrived) {
+      core_.on(arrived.connection, bus::received{arrived.frames}, steady_now());
+      drive();
+    },
+    [this](const session_told& told) {
+      core_.on(told.connection, std::move(*told.event), steady_now());
+      drive();
+    },
+    [this](const settle_receipts& what) {
+      core_.settle(what.subscription);
+      drive();
+    },
+    [this](const arm_deadline& arm) {
+      core_.arm(arm.connection, arm.when);
+      arm_timer();
+    },
+    [this](const tick_node&) {
+      armed_ = never;
+      core_.tick(steady_now());
+      drive();
+    },
+    [this](const accepted& taken) { spawn_listening(taken.socket); },
+    [this](const dial_done& told) { on_dial_done(told); },
+    [this](const finish&) { quit(); },
+  };
+}
+
+void node_shell::leave() {
+  timer_.cancel();
+  access_->shell()->detach();
+  for (const auto& each : listeners_)
+    post(each, finish{});
+  for (const auto& [id, each] : dials_)
+    post(each.actor, finish{});
+  for (const auto& [id, each] : connections_)
+    post(each.actor, finish{});
+  listeners_.clear();
+  dials_.clear();
+  connections_.clear();
+  connecting_.clear();
+  audiences_.clear();
+  waiting_for_close_.clear();
+  access_->close();
+}
+
+// -- what users ask -----------------------------------------------------------------
+
+void node_shell::start_listening(const std::string& text, const answer<std::string>& reply) {
+  const auto where = offered(text);
+  if (!where)
+    return reply(where.error());
+  if (core_.is_closing())
+    return reply(error{errc::node_closed, blame::local, {}});
+  listeners_.push_back(
+    spawn_on<listener>(system(), home(), listener::options{*where, caf::actor{this}, reply}));
+}
+
+void node_shell::start_dialing(const std::string& text, duration within, const answer<node_id>& reply) {
+  const auto where = offered(text);
+  if (!where)
+    return reply(where.error());
+  if (where->port == 0)
+    return reply(error{errc::bad_endpoint, blame::local, "port 0 cannot be connected to: " + text});
+  if (core_.is_closing())
+    return reply(error{errc::node_closed, blame::local, {}});
+  const auto id = ++last_dial_;
+  auto who = spawn_on<dialer>(system(), home(), dialer::options{*where, within, id, caf::actor{this}});
+  dials_.emplace(id, dial{std::move(who), where->expected, steady_now() + within, reply});
+}
+
+subscription node_shell::start_telling(bus::subscription_options wants, std::shared_ptr<recipient> who) {
+  auto slot = bus::shared<waking_receipt>::adopt(new waking_receipt(access_->shell()));
+  const auto id = core_.subscribe(wants, bus::shared<bus::receipt>(slot));
+  slot->subscription(id);
+  audiences_.emplace(id, audience{std::move(who), std::move(slot)});
+  drive();
+  return {id};
+}
+
+send_outcome node_shell::send_one(const send_message& what) {
+  const auto to = access_->peers().find(what.to);
+  if (!to)
+    return send_outcome::closed;
+  const auto flags = what.opaque ? codecs::frame_flag::opaque : std::uint8_t{0};
+  return to->send({.flags = flags, .tag = what.tag}, what.body);
+}
+
+void node_shell::start_closing(const close_node& how) {
+  for (const auto& each : listeners_)
+    post(each, finish{});
+  listeners_.clear();
+  for (const auto& [id, each] : dials_) {
+    post(each.actor, finish{});
+    each.reply(error{errc::node_closed, blame::local, {}});
+  }
+  dials_.clear();
+  core_.close({how.reason, blame::local, {}}, how.drain, steady_now());
+  drive();
+}
+
+// -- what its actors tell ------------------------------------------------------------
+
+void node_shell::on_dial_done(const dial_done& told) {
+  const auto found = dials_.find(told.dial);
+  if (found == dials_.end())
+    return;
+  const auto of = std::move(found->second);
+  dials_.erase(found);
+  if (!told.socket)
+    return of.reply(told.why);
+  auto started = core_.start({bus::session::role::dialer, told.socket->peer, of.expected}, steady_now());
+  if (!started)
+    return of.reply(started.error());
+  // The time for connecting covers the handshake, too.
+  auto& bounds = started->how.bounds;
+  bounds.handshake_time_max = std::min(bounds.handshake_time_max, of.deadline - steady_now());
+  connecting_.emplace(started->connection, of.reply);
+  spawn_connection(std::move(*started), told.socket);
+}
+
+void node_shell::spawn_listening(std::shared_ptr<socket_box> socket) {
+  // A node that closes takes nobody in; the socket closes with its box.
+  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}}, steady_now()))
+    spawn_connection(std::move(*started), std::move(socket));
+}
+
+void node_shell::spawn_connection(bus::node::started start, std::shared_ptr<socket_box> socket) {
+  const auto id = start.connection;
+  auto to = std::make_shared<actors::link>(core_.bounds(), budget_);
+  start.how.charge = bus::shared<bus::receipt>::adopt(new waking_receipt(to->connection()));
+  auto who = spawn_on<connection>(
+    system(), home(), connection::options{std::move(start), std::move(socket), to, caf::actor{this}});
+  connections_.emplace(id, peer_connection{std::move(who), std::move(to)});
+  drive();
+}
+
+// -- what the core decides -----------------------------------------------------------
+
+void node_shell::drive() {
+  while (auto what = core_.next())
+    obey(*what);
+  arm_timer();
+}
+
+void node_shell::obey(bus::node::output& what) {
+  using core = bus::node;
+  std::visit(overloaded{
+               [&](core::accept_connection& order) { command_connection(order.connection, {order}); },
+               [&](core::close_connection& order) { command_connection(order.connection, {order}); },
+               [&](core::end_connection& order) { command_connection(order.connection, {order}); },
+               [&](core::probe_connection& order) { command_connection(order.connection, {order}); },
+               [&](core::tick_connection& order) { command_connection(order.connection, {order}); },
+               [&](core::adjust_connection& order) { command_connection(order.connection, {order}); },
+               [&](core::link_up& up) { access_->peers().add(connections_.at(up.connection).link); },
+               [&](core::link_down& down) { access_->peers().remove(*connections_.at(down.connection).link); },
+               [&](core::connection_over& over) { connections_.erase(over.connection); },
+               [&](core::tell_subscriber& told) { tell(told.what); },
+               [&](core::answer_dial& answered) {
+                 if (const auto found = connecting_.find(answered.connection); found != connecting_.end()) {
+                   const auto reply = std::move(found->second);
+                   connecting_.erase(found);
+                   reply(std::move(answered.peer));
+                 }
+               },
+               [&](core::finished&) { become_closed(); },
+             },
+             what);
+}
+
+void node_shell::tell(bus::subscriptions::output& what) {
+  const auto found = audiences_.find(what.to);
+  if (found == audiences_.end())
+    return;
+  if (auto* messages = std::get_if<batch>(&what.what))
+    found->second.who->take(std::move(*messages));
+  else
+    found->second.who->take(std::get<node_event>(what.what));
+}
+
+void node_shell::command_connection(bus::connection_id id, command what) {
+  if (const auto found = connections_.find(id); found != connections_.end())
+    post(found->second.actor, std::move(what));
+}
+
+void node_shell::become_closed() {
+  for (const auto& reply : waiting_for_close_)
+    reply(closed{});
+  waiting_for_close_.clear();
+  quit();
+}
+
+// The timer fires outside of any handler, where an actor may not act: it sends a message.
+void node_shell::arm_timer() {
+  const auto when = core_.deadline();
+  if (when >= armed_)
+    return;
+  armed_ = when;
+  timer_.expires_at(when);
+  timer_.async_wait([this, alive = self()](asio::error_code failed) {
+    if (!failed)
+      post(caf::actor{this}, tick_node{});
+  });
+}
+
+} // namespace postbus::actors

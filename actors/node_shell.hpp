@@ -1,0 +1,81 @@
+// node_shell: the actor of a node. A thin shell round the core bus::node: carries what connections,
+// listeners, dialers, subscribers and users say to the core, and does what the core decides.
+// Lives on one loop with all its connections; ends when the core has finished.
+#pragma once
+
+#include "postbus/actors/asio.hpp"
+#include "postbus/actors/internal_messages.hpp"
+#include "postbus/actors/link.hpp"
+#include "postbus/actors/loop.hpp"
+#include "postbus/actors/node_access.hpp"
+#include "postbus/actors/recipient.hpp"
+
+#include <unordered_map>
+#include <vector>
+
+namespace postbus::actors {
+
+class node_shell final : public bound<caf::event_based_actor> {
+public:
+  node_shell(caf::actor_config& config, loop& home, bus::node::options how, std::shared_ptr<node_access> access);
+
+  caf::behavior make_behavior() override;
+  [[nodiscard]] const char* name() const override { return "postbus.node"; }
+
+private:
+  struct peer_connection {
+    caf::actor actor;
+    std::shared_ptr<actors::link> link;
+  };
+  struct audience {
+    std::shared_ptr<recipient> who;
+    bus::shared<waking_receipt> slot;
+  };
+
+  void leave() override;
+
+  // -- what users ask -------------------------------------------------------------------
+  void start_listening(const std::string& text, const answer<std::string>& reply);
+  void start_dialing(const std::string& text, duration within, const answer<node_id>& reply);
+  subscription start_telling(bus::subscription_options wants, std::shared_ptr<recipient> who);
+  void start_closing(const close_node& how);
+  [[nodiscard]] send_outcome send_one(const send_message& what);
+  template <class T>
+  [[nodiscard]] caf::typed_response_promise<T> promise(answer<T>& reply);
+
+  // -- what its actors tell --------------------------------------------------------------
+  void on_dial_done(const dial_done& told);
+  void spawn_listening(std::shared_ptr<socket_box> socket);
+  void spawn_connection(bus::node::started start, std::shared_ptr<socket_box> socket);
+
+  // -- what the core decides -------------------------------------------------------------
+  void drive();
+  void obey(bus::node::output& what);
+  void tell(bus::subscriptions::output& what);
+  void command_connection(bus::connection_id id, command what);
+  void become_closed();
+  void arm_timer();
+  [[nodiscard]] caf::strong_actor_ptr self() { return caf::strong_actor_ptr{this->ctrl()}; }
+
+  bus::node core_;
+  std::shared_ptr<node_access> access_;
+  std::shared_ptr<outbox_budget> budget_;
+  timer timer_;
+  time_point armed_ = never;
+
+  std::unordered_map<bus::connection_id, peer_connection> connections_;
+  std::unordered_map<bus::connection_id, answer<node_id>> connecting_; // dialed, not yet answered
+  struct dial {
+    caf::actor actor;
+    node_id expected;
+    time_point deadline;
+    answer<node_id> reply;
+  };
+  std::unordered_map<std::uint64_t, dial> dials_;
+  std::uint64_t last_dial_ = 0;
+  std::vector<caf::actor> listeners_;
+  std::unordered_map<bus::subscription_id, audience> audiences_;
+  std::vector<answer<closed>> waiting_for_close_;
+};
+
+} // namespace postbus::actors

@@ -1,0 +1,201 @@
+// Back-pressure between real nodes: what is bounded, who waits, and that nothing is lost or stuck.
+#include "postbus/postbus.hpp"
+#include "postbus/tests/support/expect.hpp"
+
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <thread>
+
+using namespace postbus;
+using namespace postbus::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+// Sends numbered messages of `size` until the outbox is full; says how many were taken.
+int fill(const node& from, const node_id& to, std::size_t size) {
+  std::vector<std::byte> body(size);
+  for (int number = 0;; ++number) {
+    std::memcpy(body.data(), &number, sizeof number);
+    const auto outcome = from.send_bytes(to, body);
+    if (outcome == send_outcome::congested)
+      return number;
+    REQUIRE(outcome == send_outcome::accepted);
+  }
+}
+
+int number_of(const message& each) {
+  int number = -1;
+  std::memcpy(&number, each.bytes().data(), sizeof number);
+  return number;
+}
+
+} // namespace
+
+TEST_CASE("while nobody subscribes nothing is sent, the outbox fills, and a later subscriber gets it all") {
+  runtime bus;
+  connected_pair pair(bus);
+  const auto taken = fill(pair.near, pair.far.id(), 1000);
+  CHECK(taken > 1000);
+  CHECK(static_cast<std::size_t>(taken) * 1008 <= limits{}.outbox_bytes_max + (1 << 20));
+  auto inbox = pair.far.inbox();
+  for (int number = 0; number < taken; ++number) {
+    const auto each = inbox.next_message(patience);
+    REQUIRE(each.has_value());
+    REQUIRE(number_of(*each) == number);
+  }
+}
+
+TEST_CASE("a subscriber that keeps its messages stops the sender, and letting go lets it go on") {
+  runtime bus;
+  limits narrow;
+  narrow.window_bytes_max = 64 << 10;
+  narrow.outbox_bytes_max = 256 << 10;
+  connected_pair pair(bus, narrow, narrow);
+  auto inbox = pair.far.inbox();
+  const auto first = fill(pair.near, pair.far.id(), 1000);
+  std::vector<message> kept;
+  while (auto each = inbox.next_message(500ms))
+    kept.push_back(std::move(*each));
+  CHECK(static_cast<int>(kept.size()) <= first);
+  // What is on the way, in hands and in the outbox is bounded by window, outbox and one write ahead.
+  int second = 0;
+  CHECK((second = fill(pair.near, pair.far.id(), 1000)) <= 1200);
+  const auto total = static_cast<int>(kept.size());
+  kept.clear();
+  int next = total;
+  while (auto each = inbox.next_message(next == total ? patience : duration(500ms)))
+    ++next;
+  CHECK(next > total);
+}
+
+TEST_CASE("a program that keeps a payload of every batch for ever keeps receiving") {
+  runtime bus;
+  limits narrow;
+  narrow.window_bytes_max = 64 << 10;
+  connected_pair pair(bus, narrow);
+  auto inbox = pair.far.inbox();
+  std::thread sender([&] {
+    auto out = pair.near.to(pair.far.id());
+    const std::vector<std::byte> body(64);
+    for (int number = 0; number < 200'000; ++number)
+      REQUIRE(out.send_bytes(body, {.within = patience}) == send_outcome::accepted);
+  });
+  std::vector<payload> kept;
+  std::size_t received = 0;
+  while (received < 200'000) {
+    const auto some = inbox.next_batch(patience);
+    REQUIRE(some.has_value());
+    received += some->size();
+    kept.push_back((*some->begin()).body());
+  }
+  sender.join();
+  CHECK(received == 200'000);
+  for (const auto& each : kept)
+    REQUIRE(each == payload::copy_of(std::vector<std::byte>(64)));
+}
+
+TEST_CASE("a sender that waits for room is served when there is some, and gives up when its time is over") {
+  runtime bus;
+  connected_pair pair(bus);
+  (void)fill(pair.near, pair.far.id(), 1000);
+  const std::string value(1000, 'v'); // as large as what did not fit any more
+  CHECK(pair.near.send(pair.far.id(), value, {.within = 20ms}) == send_outcome::congested);
+  std::atomic<int> served{0};
+  std::vector<std::thread> waiting;
+  for (int count = 0; count < 4; ++count)
+    waiting.emplace_back([&] {
+      if (pair.near.send(pair.far.id(), value, {.within = patience}) == send_outcome::accepted)
+        ++served;
+    });
+  auto inbox = pair.far.inbox();
+  int values = 0;
+  while (values < 4) {
+    const auto each = inbox.next_message(patience);
+    REQUIRE(each.has_value());
+    values += each->is_opaque() ? 0 : 1;
+  }
+  for (auto& each : waiting)
+    each.join();
+  CHECK(served == 4);
+}
+
+TEST_CASE("a sender that waits is told when the connection ends") {
+  runtime bus;
+  connected_pair pair(bus);
+  (void)fill(pair.near, pair.far.id(), 1000);
+  send_outcome outcome = send_outcome::accepted;
+  const std::string value(1000, 'v');
+  std::thread waiting([&] { outcome = pair.near.send(pair.far.id(), value, {.within = patience}); });
+  REQUIRE(pair.far.close(0s).has_value());
+  waiting.join();
+  CHECK(outcome == send_outcome::closed);
+}
+
+TEST_CASE("messages of every size pass through the smallest window") {
+  runtime bus;
+  limits narrow;
+  narrow.window_bytes_min = narrow.window_bytes_max = 64 << 10;
+  connected_pair pair(bus, narrow);
+  auto inbox = pair.far.inbox();
+  const std::vector<std::size_t> sizes{0, 1, 8191, 8192, 32 << 10, (64 << 10) - 8, 64 << 10, 1 << 20, 16 << 20, 3, 5 << 20};
+  std::thread sender([&] {
+    for (const auto size : sizes)
+      REQUIRE(pair.near.send_bytes(pair.far.id(), std::vector<std::byte>(size, std::byte(size % 251)), {.within = patience})
+              == send_outcome::accepted);
+  });
+  for (const auto size : sizes) {
+    CAPTURE(size);
+    const auto each = inbox.next_message(patience);
+    REQUIRE(each.has_value());
+    REQUIRE(each->bytes().size() == size);
+    CHECK(std::all_of(each->bytes().begin(), each->bytes().end(), [&](std::byte b) { return b == std::byte(size % 251); }));
+  }
+  sender.join();
+}
+
+TEST_CASE("two subscribers each get every message, and the slower one sets the pace") {
+  runtime bus;
+  connected_pair pair(bus);
+  auto first = pair.far.inbox();
+  auto second = pair.far.inbox();
+  constexpr int count = 30'000;
+  std::thread sender([&] {
+    auto out = pair.near.to(pair.far.id());
+    for (int number = 0; number < count; ++number)
+      REQUIRE(out.send(number, {.within = patience}) == send_outcome::accepted);
+  });
+  const auto read = [&](inbox& from) {
+    for (int number = 0; number < count; ++number) {
+      const auto each = from.next_message(patience);
+      if (!each || each->as<int>().value_or(-1) != number)
+        return number;
+    }
+    return count;
+  };
+  int slow = 0;
+  std::thread slower([&] { slow = read(second); });
+  CHECK(read(first) == count);
+  slower.join();
+  CHECK(slow == count);
+  sender.join();
+}
+
+TEST_CASE("an inbox that is dropped while it holds back a sender lets the others go on") {
+  runtime bus;
+  connected_pair pair(bus);
+  auto stays = pair.far.inbox();
+  std::optional<inbox> goes(pair.far.inbox());
+  constexpr int count = 100'000;
+  std::thread sender([&] {
+    auto out = pair.near.to(pair.far.id());
+    for (int number = 0; number < count; ++number)
+      REQUIRE(out.send_bytes(std::vector<std::byte>(100), {.within = patience}) == send_outcome::accepted);
+  });
+  CHECK(goes->next_message(patience).has_value());
+  goes.reset();
+  for (int number = 0; number < count; ++number)
+    REQUIRE(stays.next_message(patience).has_value());
+  sender.join();
+}
