@@ -1,0 +1,115 @@
+#include "postbus/tools/events.hpp"
+
+#include "postbus/tools/text.hpp"
+
+#include <fmt/core.h>
+
+namespace tool {
+
+namespace {
+
+template <class... Ts>
+struct overloaded : Ts... {
+  using Ts::operator()...;
+};
+template <class... Ts>
+overloaded(Ts...) -> overloaded<Ts...>;
+
+std::string line(std::string_view what, std::string_view text) {
+  return fmt::format("{:<13} {}", what, text);
+}
+
+// What was sent is of interest only when there was something.
+std::string account_text(const postbus::send_account& account) {
+  if (account.sent == 0 && account.unsent == 0)
+    return {};
+  if (account.complete())
+    return fmt::format(", {} sent and confirmed", account.sent);
+  return fmt::format(", {} sent: {} confirmed, {} unconfirmed, {} unsent",
+                     account.sent + account.unsent, account.confirmed, account.unconfirmed(),
+                     account.unsent);
+}
+
+nlohmann::json reason_json(const postbus::error& why) {
+  return {{"code", to_string(why.code)}, {"blame", to_string(why.by)}, {"detail", why.detail}};
+}
+
+} // namespace
+
+bool is_ordinary(postbus::errc reason) noexcept {
+  using postbus::errc;
+  return reason == errc::closed || reason == errc::idle || reason == errc::shutting_down;
+}
+
+std::string line_of(const postbus::node_event& event) {
+  return std::visit(
+    overloaded{
+      [](const postbus::incoming& asks) {
+        return line("incoming", fmt::format("{} from {}", to_string(asks.peer), asks.address));
+      },
+      [](const postbus::connected& open) {
+        return line("connected",
+                    fmt::format("{}{}", to_string(open.peer), open.dialed ? "" : ", which dialed"));
+      },
+      [](const postbus::disconnected& over) {
+        return line("disconnected", fmt::format("{} {}; {} received{}", to_string(over.peer),
+                                                printable(to_string(over.reason)),
+                                                counted(over.messages_received, "message"),
+                                                account_text(over.account)));
+      },
+      [](const postbus::closing&) { return std::string("closing"); },
+      [](const postbus::closed&) { return std::string("closed"); },
+    },
+    event);
+}
+
+std::string line_of(const postbus::message& message) {
+  const auto tag = message.tag() == 0 ? std::string() : fmt::format(", tag {}", message.tag());
+  return line("message", fmt::format("{} {}{}: {}", short_text(message.from()),
+                                     bytes_text(message.bytes().size()), tag,
+                                     body_text(message.bytes(), message.is_opaque())));
+}
+
+std::string json_of(const postbus::node_event& event) {
+  return json_line(std::visit(
+    overloaded{
+      [](const postbus::incoming& asks) -> nlohmann::json {
+        return {{"event", "incoming"}, {"peer", to_string(asks.peer)}, {"address", asks.address}};
+      },
+      [](const postbus::connected& open) -> nlohmann::json {
+        return {{"event", "connected"}, {"peer", to_string(open.peer)}, {"dialed", open.dialed}};
+      },
+      [](const postbus::disconnected& over) -> nlohmann::json {
+        return {{"event", "disconnected"},
+                {"peer", to_string(over.peer)},
+                {"reason", reason_json(over.reason)},
+                {"received", over.messages_received},
+                {"sent", over.account.sent},
+                {"confirmed", over.account.confirmed},
+                {"unsent", over.account.unsent}};
+      },
+      [](const postbus::closing&) -> nlohmann::json {
+        return {{"event", "closing"}};
+      },
+      [](const postbus::closed&) -> nlohmann::json {
+        return {{"event", "closed"}};
+      },
+    },
+    event));
+}
+
+std::string json_of(const postbus::message& message) {
+  nlohmann::json made = {{"event", "message"},
+                         {"from", to_string(message.from())},
+                         {"tag", message.tag()},
+                         {"bytes", message.bytes().size()}};
+  if (!message.is_opaque())
+    made["value"] = json_of_value(message.bytes());
+  else if (is_utf8(message.text()))
+    made["text"] = message.text();
+  else
+    made["hex"] = hex_text(message.text());
+  return json_line(made);
+}
+
+} // namespace tool
