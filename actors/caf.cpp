@@ -8,10 +8,17 @@ caf::error to_caf(const error& what) {
   return caf::make_error(what.code, what.detail);
 }
 
+error from_caf(const caf::error& what) {
+  if (!caf_detail::is_one_of<errc>(what))
+    return {errc::system_failed, blame::local, caf_detail::words_of_caf(what)};
+  error same{static_cast<errc>(what.code()), blame::local, {}};
+  if (what.context().match_elements<std::string>())
+    same.detail = what.context().get_as<std::string>(0);
+  return same;
+}
+
 std::string render(const caf::error& what) {
-  if (caf_detail::is_one_of<errc>(what))
-    return std::string(describe(static_cast<errc>(what.code())));
-  return caf_detail::words_of_caf(what);
+  return to_string(from_caf(what));
 }
 
 void init_message_types() {

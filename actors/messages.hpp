@@ -45,7 +45,8 @@ enum class delivery_mode : std::uint8_t {
   batch,  ///< As one `batch` per read: some 10 ns a message.
 };
 
-/// Subscribe an actor. It gets `message` or `batch`, and the events it wants. Answered with a `subscription`.
+/// Subscribe an actor. It gets `message` or `batch`, and the events it wants. Answered with a
+/// `subscription`, which is needed to end it only: `post(node.actor(), subscribe{self})` will do.
 struct subscribe {
   caf::actor subscriber;
   delivery_mode mode = delivery_mode::single;

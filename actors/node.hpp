@@ -68,8 +68,9 @@ public:
   /// `wrong_node`, `rejected` with the peer's words, and so on.
   [[nodiscard]] result<node_id> connect(std::string_view endpoint, duration within = std::chrono::seconds(10)) const;
 
-  /// Packs `value` and queues it for `peer`. `accepted` means: sent in order, once, unless the
-  /// connection ends before; then `disconnected` says how many were confirmed.
+  /// Packs `value` and queues it for `peer`; without `within` it never waits, so actors may call it.
+  /// `accepted` means: sent in order, once, unless the connection ends before; then `disconnected`
+  /// says how many were confirmed.
   template <class T>
   send_outcome send(const node_id& peer, const T& value, send_options how = {}) const;
   /// Queues bytes as they are; the receiver sees them as opaque.

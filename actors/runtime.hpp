@@ -49,6 +49,7 @@ public:
 
   /// For small programs: prints the error on stderr and answers 1, for `main` to return.
   int fail(const error& what) const;
+  int fail(const caf::error& what) const { return fail(from_caf(what)); }
 
 private:
   struct parts;

@@ -75,5 +75,5 @@ int main() {
   reporter->attach_functor([&](const caf::error& why) { end.set_value(why); });
   system.spawn(station, bus.spawn_node(), reporter);
   if (const auto why = end.get_future().get())
-    return bus.fail({postbus::errc::canceled, postbus::blame::local, postbus::render(why)});
+    return bus.fail(why);
 } // the runtime closes the station's node; the station hears of it and ends

@@ -3,8 +3,10 @@
 # With POSTBUS_LONG_TESTS=1 also the two minutes of the default settings.
 # ctest-timeout: 400
 import os
+import select
 import signal
 import subprocess
+import time
 import unittest
 
 from _tool import Case, Feeder, confirmed, main, numbered_lines
@@ -57,7 +59,10 @@ class Stopped(Case):
     @unittest.skipUnless(os.environ.get("POSTBUS_LONG_TESTS"), "takes two minutes")
     def test_two_minutes_are_told_at_both_ends(self):
         self.begin(1_000_000)
-        self.feeder.feed(seconds=120)
+        continued = time.monotonic() + 120
+        self.feeder.feed(seconds=120)  # until the sender has given up
+        self.assertFalse(select.select([self.listener.exit_descriptor], [], [],
+                                       max(0, continued - time.monotonic()))[0])
         self.assert_told_what_was_lost(60)
 
 
