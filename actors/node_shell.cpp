@@ -37,7 +37,7 @@ node_shell::node_shell(caf::actor_config& config, loop& home, bus::node::options
     core_(std::move(how), steady_now()),
     access_(std::move(access)),
     budget_(std::make_shared<outbox_budget>(core_.bounds().node_outbox_bytes_max)),
-    timer_(home.io()) {}
+    timer_(std::in_place, home.io()) {}
 
 // An answer that fulfils a promise of this actor, on its own thread.
 template <class T>
@@ -143,7 +143,7 @@ caf::behavior node_shell::make_behavior() {
 }
 
 void node_shell::leave() {
-  timer_.cancel();
+  timer_.reset();
   access_->shell()->detach();
   for (const auto& each : listeners_)
     post(each, finish{});
@@ -312,8 +312,8 @@ void node_shell::arm_timer() {
   if (when >= armed_)
     return;
   armed_ = when;
-  timer_.expires_at(when);
-  timer_.async_wait([this, alive = self()](asio::error_code failed) {
+  timer_->expires_at(when);
+  timer_->async_wait([this, alive = self()](asio::error_code failed) {
     if (!failed)
       post(caf::actor{this}, tick_node{});
   });

@@ -10,6 +10,7 @@
 #include "postbus/actors/node_access.hpp"
 #include "postbus/actors/recipient.hpp"
 
+#include <optional>
 #include <unordered_map>
 #include <vector>
 
@@ -60,7 +61,7 @@ private:
   bus::node core_;
   std::shared_ptr<node_access> access_;
   std::shared_ptr<outbox_budget> budget_;
-  timer timer_;
+  std::optional<timer> timer_; // none once the node is closed: users' handles may outlive the loop
   time_point armed_ = never;
 
   std::unordered_map<bus::connection_id, peer_connection> connections_;

@@ -293,6 +293,7 @@ void node::finish_if_done() {
   finished_ = true;
   wheel_.disarm(close_key);
   subscriptions_.push(closed{});
+  subscriptions_.hand_on_all();
 }
 
 void node::tick(time_point now) {

@@ -195,8 +195,8 @@ void session::tick(time_point now) {
   case phase::hello:
     if (now >= handshake_deadline_) {
       const error why{errc::handshake_timeout, blame::remote, "no hello in time"};
-      // Who has said nothing learns nothing.
-      peer_seen_ || role_ == role::dialer ? refuse(why, now) : end(why);
+      // Who has said nothing learns nothing, and is not waited for.
+      peer_seen_ ? refuse(why, now) : end(why);
     }
     return;
   case phase::deciding:

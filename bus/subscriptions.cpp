@@ -69,6 +69,12 @@ void subscriptions::pump(subscription_id id, subscription& to) {
   }
 }
 
+void subscriptions::hand_on_all() {
+  batches_in_flight_max_ = UINT32_MAX;
+  for (auto& [id, to] : all_)
+    pump(id, to);
+}
+
 std::optional<subscriptions::output> subscriptions::next() {
   if (outputs_.empty())
     return std::nullopt;

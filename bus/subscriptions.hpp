@@ -47,6 +47,10 @@ public:
   /// Reads the receipt of `id` and hands on what waited.
   void settle(subscription_id id);
 
+  /// Hands on everything that waits, however many batches are out: for a node that ends, after which
+  /// nobody would.
+  void hand_on_all();
+
   [[nodiscard]] std::optional<output> next();
 
   [[nodiscard]] bool anybody_takes_messages() const noexcept { return takers_ > 0; }

@@ -78,6 +78,18 @@ TEST_CASE("an operation that fails answers an actor with the error and its words
   CHECK(refused<node_id>(self, node.actor(), postbus::connect{"tcp://127.0.0.1:1"}) == errc::connect_failed);
 }
 
+TEST_CASE("an actor's handle of a node outlives the runtime, and asking it fails") {
+  system_config config;
+  caf::actor_system system{config};
+  node_actor kept;
+  {
+    runtime bus{system};
+    kept = bus.spawn_node().actor();
+  }
+  caf::scoped_actor self{system};
+  CHECK(refused<std::string>(self, kept, postbus::listen{"tcp://127.0.0.1:0"}));
+}
+
 TEST_CASE("an actor that subscribes to batches gets all messages of a read in one") {
   runtime bus;
   connected_pair pair(bus);

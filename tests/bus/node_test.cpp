@@ -194,6 +194,39 @@ TEST_CASE("a subscriber that holds four batches gets the fifth when it lets one 
   CHECK(b.stories[slow].ends_with("message disconnected(connection_cut) "));
 }
 
+TEST_CASE("a node that closes hands on what waited for a slow subscriber, its end and all") {
+  node_world world;
+  auto& a = world.add(1);
+  auto& b = world.add(2);
+  const auto slow = world.subscribe(b, {}, true);
+  world.dial(a, b);
+  world.run(100ms);
+  for (int number = 0; number < 10; ++number) {
+    CHECK(world.send(a, b, number) == send_outcome::accepted);
+    world.run(1ms);
+  }
+  CHECK(b.held[slow].size() == limits{}.batches_in_flight_max);
+  b.core.close({errc::closed, blame::local, {}}, 1s, world.now);
+  world.run(10s);
+  CHECK(b.finished);
+  CHECK(b.numbers[a.core.id()] == std::vector{0, 1, 2, 3, 4, 5, 6, 7, 8, 9});
+  CHECK(b.stories[slow].ends_with("disconnected(closed) closed "));
+}
+
+TEST_CASE("a close does not wait for credit from a peer that has said goodbye and gone") {
+  node_world world;
+  auto& a = world.add(1);
+  auto& b = world.add(2); // nobody subscribes there, so it grants nothing
+  const auto at_a = world.subscribe(a);
+  world.dial(a, b);
+  world.run(100ms);
+  CHECK(world.send(a, b, 1) == send_outcome::accepted);
+  b.core.close({errc::closed, blame::local, {}}, 0s, world.now);
+  world.run(limits{}.linger_time_max + 100ms);
+  CHECK(a.stories[at_a] == "connected(node 2) disconnected(closed) ");
+  CHECK(a.core.connection_count() == 0);
+}
+
 TEST_CASE("messages nobody subscribed to are counted, and a peer is given no credit for them") {
   node_world world;
   auto& a = world.add(1);
