@@ -18,12 +18,13 @@ using executor = asio::io_context::executor_type;
 using tcp_socket = asio::basic_stream_socket<asio::ip::tcp, executor>;
 using tcp_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, executor>;
 using tcp_resolver = asio::ip::basic_resolver<asio::ip::tcp, executor>;
-using timer = asio::basic_waitable_timer<std::chrono::steady_clock, asio::wait_traits<std::chrono::steady_clock>, executor>;
+using timer = asio::basic_waitable_timer<std::chrono::steady_clock,
+                                         asio::wait_traits<std::chrono::steady_clock>, executor>;
 
 /// An open, connected socket on its way to its connection actor.
 struct socket_box {
   tcp_socket socket;
-  std::string peer;  ///< Its address as text, "127.0.0.1:4000".
+  std::string peer; ///< Its address as text, "127.0.0.1:4000".
 };
 
 } // namespace postbus::actors

@@ -24,12 +24,9 @@ overloaded(Ts...) -> overloaded<Ts...>;
 } // namespace
 
 connection::connection(caf::actor_config& config, loop& home, options how)
-  : bound(config, home),
-    id_(how.start.connection),
-    session_(std::move(how.start.how), steady_now()),
-    socket_(std::move(how.socket)),
-    link_(std::move(how.link)),
-    node_(std::move(how.node)) {}
+  : bound(config, home), id_(how.start.connection),
+    session_(std::move(how.start.how), steady_now()), socket_(std::move(how.socket)),
+    link_(std::move(how.link)), node_(std::move(how.node)) {}
 
 caf::behavior connection::make_behavior() {
   link_->connection()->attach(caf::actor{this});
@@ -62,24 +59,27 @@ void connection::leave() {
 
 void connection::obey(const command& order) {
   using core = bus::node;
-  std::visit(overloaded{
-               [&](const core::accept_connection&) { session_.accept(steady_now()); },
-               [&](const core::close_connection& close) { session_.close(close.reason, close.drain, steady_now()); },
-               [&](const core::end_connection& end) { session_.fail(end.reason.code, end.reason.detail); },
-               [&](const core::probe_connection&) { session_.probe(steady_now()); },
-               [&](const core::tick_connection&) {
-                 armed_ = never;
-                 // What lies in the socket was said before it was called silent: a program that was
-                 // stopped for a while must not take its peers for dead.
-                 read_some();
-                 session_.tick(steady_now());
-               },
-               [&](const core::adjust_connection& adjust) {
-                 session_.takes_messages(adjust.takes_messages);
-                 session_.window_bytes_max(adjust.window_bytes_max);
-               },
-             },
-             order.what);
+  std::visit(
+    overloaded{
+      [&](const core::accept_connection&) { session_.accept(steady_now()); },
+      [&](const core::close_connection& close) {
+        session_.close(close.reason, close.drain, steady_now());
+      },
+      [&](const core::end_connection& end) { session_.fail(end.reason.code, end.reason.detail); },
+      [&](const core::probe_connection&) { session_.probe(steady_now()); },
+      [&](const core::tick_connection&) {
+        armed_ = never;
+        // What lies in the socket was said before it was called silent: a program that was
+        // stopped for a while must not take its peers for dead.
+        read_some();
+        session_.tick(steady_now());
+      },
+      [&](const core::adjust_connection& adjust) {
+        session_.takes_messages(adjust.takes_messages);
+        session_.window_bytes_max(adjust.window_bytes_max);
+      },
+    },
+    order.what);
 }
 
 // The drive law: after every input, take what may be sent, hand over what happened, write.
@@ -133,7 +133,8 @@ void connection::write_some() {
     msghdr message{};
     message.msg_iov = vectors;
     message.msg_iovlen = count;
-    const auto written = ::sendmsg(socket_->socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+    const auto written =
+      ::sendmsg(socket_->socket.native_handle(), &message, MSG_NOSIGNAL | MSG_DONTWAIT);
     if (written < 0) {
       if (errno == EINTR)
         continue;
@@ -194,29 +195,31 @@ void connection::await_readable() {
   if (reading_ || !input_open_ || over_)
     return;
   reading_ = true;
-  socket_->socket.async_wait(asio::socket_base::wait_read, [this, alive = self()](asio::error_code failed) {
-    reading_ = false;
-    if (failed || over_)
-      return;
-    try {
-      read_some();
-    } catch (const std::bad_alloc&) {
-      session_.fail(errc::system_failed, "no memory for what was received");
-    }
-    drive();
-    await_readable();
-  });
+  socket_->socket.async_wait(
+    asio::socket_base::wait_read, [this, alive = self()](asio::error_code failed) {
+      reading_ = false;
+      if (failed || over_)
+        return;
+      try {
+        read_some();
+      } catch (const std::bad_alloc&) {
+        session_.fail(errc::system_failed, "no memory for what was received");
+      }
+      drive();
+      await_readable();
+    });
 }
 
 void connection::await_writable() {
   if (writing_ || over_)
     return;
   writing_ = true;
-  socket_->socket.async_wait(asio::socket_base::wait_write, [this, alive = self()](asio::error_code failed) {
-    writing_ = false;
-    if (!failed && !over_)
-      drive();
-  });
+  socket_->socket.async_wait(asio::socket_base::wait_write,
+                             [this, alive = self()](asio::error_code failed) {
+                               writing_ = false;
+                               if (!failed && !over_)
+                                 drive();
+                             });
 }
 
 // The node's wheel ticks the session no earlier than it was last told: only an earlier deadline

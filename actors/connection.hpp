@@ -43,10 +43,10 @@ private:
   std::shared_ptr<actors::link> link_;
   caf::actor node_;
   time_point armed_ = never;
-  bool reading_ = false;     // a callback for readable is pending
-  bool writing_ = false;     // a callback for writable is pending
+  bool reading_ = false; // a callback for readable is pending
+  bool writing_ = false; // a callback for writable is pending
   bool input_open_ = true;
-  bool turn_due_ = false;    // a next_turn is under way
+  bool turn_due_ = false; // a next_turn is under way
   bool over_ = false;
 };
 

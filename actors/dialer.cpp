@@ -58,14 +58,15 @@ void dialer::try_next() {
     return tell(nullptr, {errc::connect_failed, blame::remote, failures_});
   const auto to = addresses_[next_++];
   trying_ = std::make_shared<socket_box>(socket_box{tcp_socket(home().io()), text_of(to)});
-  trying_->socket.async_connect(to, [this, to, tried = trying_, alive = self()](asio::error_code failed) {
-    if (failed == asio::error::operation_aborted || told_)
-      return;
-    if (!failed && prepare(tried->socket))
-      return tell(std::exchange(trying_, nullptr), {});
-    failures_ += (failures_.empty() ? "" : "; ") + text_of(to) + ": " + failed.message();
-    try_next();
-  });
+  trying_->socket.async_connect(
+    to, [this, to, tried = trying_, alive = self()](asio::error_code failed) {
+      if (failed == asio::error::operation_aborted || told_)
+        return;
+      if (!failed && prepare(tried->socket))
+        return tell(std::exchange(trying_, nullptr), {});
+      failures_ += (failures_.empty() ? "" : "; ") + text_of(to) + ": " + failed.message();
+      try_next();
+    });
 }
 
 void dialer::tell(std::shared_ptr<socket_box> socket, error why) {

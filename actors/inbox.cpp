@@ -13,7 +13,8 @@ namespace actors {
 void inbox_queue::put(item what) {
   {
     std::lock_guard guard(mutex_);
-    if (std::holds_alternative<node_event>(what) && std::holds_alternative<closed>(std::get<node_event>(what)))
+    if (std::holds_alternative<node_event>(what)
+        && std::holds_alternative<closed>(std::get<node_event>(what)))
       closed_ = true;
     items_.push_back(std::move(what));
   }

@@ -36,7 +36,8 @@ public:
 
 private:
   friend class node;
-  inbox(std::shared_ptr<actors::inbox_queue> queue, std::shared_ptr<actors::node_access> of, std::uint64_t id) noexcept;
+  inbox(std::shared_ptr<actors::inbox_queue> queue, std::shared_ptr<actors::node_access> of,
+        std::uint64_t id) noexcept;
   void end() noexcept;
 
   std::shared_ptr<actors::inbox_queue> queue_;

@@ -21,7 +21,8 @@ struct settle_receipts {
 /// To a connection: what the core decided.
 struct command {
   std::variant<bus::node::accept_connection, bus::node::close_connection, bus::node::end_connection,
-               bus::node::probe_connection, bus::node::tick_connection, bus::node::adjust_connection>
+               bus::node::probe_connection, bus::node::tick_connection,
+               bus::node::adjust_connection>
     what;
 };
 /// To a connection: bytes were left over from its last turn.

@@ -30,12 +30,14 @@ send_outcome link::send(codecs::frame_header header, std::span<const std::byte> 
   return queue(header, body, within);
 }
 
-send_outcome link::send(codecs::frame_header header, const payload& body, std::optional<duration> within) {
+send_outcome link::send(codecs::frame_header header, const payload& body,
+                        std::optional<duration> within) {
   return queue(header, body, within);
 }
 
 template <class Body>
-send_outcome link::queue(codecs::frame_header header, const Body& body, std::optional<duration> within) {
+send_outcome link::queue(codecs::frame_header header, const Body& body,
+                         std::optional<duration> within) {
   {
     std::unique_lock guard(mutex_);
     // Nobody overtakes those who wait.
@@ -79,7 +81,8 @@ bool link::reserve(std::size_t bytes) {
 }
 
 void link::settle_reserve() {
-  if (reserved_bytes_ < box_.data_bytes() + 4 * reserve_step_bytes && !(box_.data_bytes() == 0 && box_.is_closed()))
+  if (reserved_bytes_ < box_.data_bytes() + 4 * reserve_step_bytes
+      && !(box_.data_bytes() == 0 && box_.is_closed()))
     return;
   const auto spare = reserved_bytes_ - box_.data_bytes();
   reserved_bytes_ -= spare;
@@ -123,7 +126,8 @@ void directory::add(std::shared_ptr<link> to) {
 void directory::remove(const link& gone) {
   auto& in = shard_of(gone.peer());
   std::unique_lock guard(in.mutex);
-  if (const auto found = in.links.find(gone.peer()); found != in.links.end() && found->second.get() == &gone)
+  if (const auto found = in.links.find(gone.peer());
+      found != in.links.end() && found->second.get() == &gone)
     in.links.erase(found);
 }
 

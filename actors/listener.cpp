@@ -15,12 +15,8 @@ constexpr auto rest_time = std::chrono::milliseconds(100);
 } // namespace
 
 listener::listener(caf::actor_config& config, loop& home, options how)
-  : bound(config, home),
-    where_(std::move(how.where)),
-    node_(std::move(how.node)),
-    reply_(std::move(how.reply)),
-    resolver_(home.io()),
-    acceptor_(home.io()),
+  : bound(config, home), where_(std::move(how.where)), node_(std::move(how.node)),
+    reply_(std::move(how.reply)), resolver_(home.io()), acceptor_(home.io()),
     rest_timer_(home.io()) {}
 
 caf::behavior listener::make_behavior() {
@@ -49,7 +45,8 @@ void listener::resolve() {
                             if (failed == asio::error::operation_aborted)
                               return;
                             if (failed || found.empty())
-                              return refuse(errc::resolve_failed, where_.host + ": " + failed.message());
+                              return refuse(errc::resolve_failed,
+                                            where_.host + ": " + failed.message());
                             open(found.begin()->endpoint());
                           });
 }
@@ -79,10 +76,11 @@ void listener::refuse(errc code, const std::string& detail) {
 }
 
 void listener::await_connection() {
-  acceptor_.async_wait(asio::socket_base::wait_read, [this, alive = self()](asio::error_code failed) {
-    if (!failed)
-      accept_some();
-  });
+  acceptor_.async_wait(asio::socket_base::wait_read,
+                       [this, alive = self()](asio::error_code failed) {
+                         if (!failed)
+                           accept_some();
+                       });
 }
 
 void listener::accept_some() {
@@ -98,7 +96,8 @@ void listener::accept_some() {
     if (failed)
       return rest();
     if (prepare(socket))
-      post(node_, accepted{std::make_shared<socket_box>(socket_box{std::move(socket), text_of(from)})});
+      post(node_,
+           accepted{std::make_shared<socket_box>(socket_box{std::move(socket), text_of(from)})});
   }
   await_connection();
 }

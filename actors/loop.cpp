@@ -87,15 +87,15 @@ void loop::run_ready() {
   for (; next < ready_.size() && next < actors_per_turn_max; ++next) {
     auto* job = ready_[next];
     switch (job->resume(this, messages_per_turn_max)) {
-      case caf::resumable::resume_later:
-        ready_.push_back(job);
-        break;
-      case caf::resumable::awaiting_message:
-      case caf::resumable::done:
-        caf::intrusive_ptr_release(job);
-        break;
-      case caf::resumable::shutdown_execution_unit:
-        break; // sent by CAF's own workers to each other only
+    case caf::resumable::resume_later:
+      ready_.push_back(job);
+      break;
+    case caf::resumable::awaiting_message:
+    case caf::resumable::done:
+      caf::intrusive_ptr_release(job);
+      break;
+    case caf::resumable::shutdown_execution_unit:
+      break; // sent by CAF's own workers to each other only
     }
   }
   ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(next));

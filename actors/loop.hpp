@@ -115,7 +115,8 @@ private:
 template <class Actor, class... Ts>
 auto spawn_on(caf::actor_system& system, loop& home, Ts&&... arguments) {
   caf::actor_config config{&home, nullptr};
-  return system.spawn_class<Actor, caf::no_spawn_options>(config, home, std::forward<Ts>(arguments)...);
+  return system.spawn_class<Actor, caf::no_spawn_options>(config, home,
+                                                          std::forward<Ts>(arguments)...);
 }
 
 } // namespace postbus::actors

@@ -24,7 +24,8 @@ struct listen {
 /// Connect. Answered with the peer's id once messages may be sent; or with the step that failed.
 struct connect {
   std::string endpoint;
-  duration within = std::chrono::seconds(10); ///< Name resolution, all addresses and handshake together.
+  duration within =
+    std::chrono::seconds(10); ///< Name resolution, all addresses and handshake together.
 };
 
 /// Send to a connected peer. Answered with what became of it.
@@ -36,7 +37,8 @@ struct send_message {
 
   /// One that carries a value; an error when the value cannot be packed. Defined in actors/node.hpp.
   template <class T>
-  [[nodiscard]] static result<send_message> of(const node_id& to, const T& value, std::uint16_t tag = 0);
+  [[nodiscard]] static result<send_message> of(const node_id& to, const T& value,
+                                               std::uint16_t tag = 0);
 };
 
 /// How messages come to a subscribed actor.
@@ -79,10 +81,10 @@ struct close_node {
 };
 
 /// A node actor, for `self->request(node.actor(), …)`.
-using node_actor
-  = caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
-                     sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>,
-                     sig<closed(close_node)>>;
+using node_actor =
+  caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
+                   sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>,
+                   sig<closed(close_node)>>;
 
 } // namespace postbus
 

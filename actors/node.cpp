@@ -23,8 +23,8 @@ constexpr auto answer_time = std::chrono::seconds(2);
 
 template <class Body>
 send_outcome sender::hand_over(const Body& body, bool opaque, const send_options& how) {
-  const codecs::frame_header header{
-    .flags = opaque ? codecs::frame_flag::opaque : std::uint8_t{0}, .tag = how.tag};
+  const codecs::frame_header header{.flags = opaque ? codecs::frame_flag::opaque : std::uint8_t{0},
+                                    .tag = how.tag};
   const auto within = actors::loop::on_any() ? std::nullopt : how.within;
   // A link ends with its connection; the peer may have come back on another.
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -78,7 +78,8 @@ sender node::to(const node_id& peer) const {
   return {access_, peer};
 }
 
-send_outcome node::send_bytes(const node_id& peer, std::span<const std::byte> bytes, send_options how) const {
+send_outcome node::send_bytes(const node_id& peer, std::span<const std::byte> bytes,
+                              send_options how) const {
   return to(peer).send_bytes(bytes, how);
 }
 

@@ -44,7 +44,8 @@ public:
 
 private:
   friend class node;
-  sender(std::shared_ptr<actors::node_access> from, const node_id& to) : from_(std::move(from)), to_(to) {}
+  sender(std::shared_ptr<actors::node_access> from, const node_id& to)
+    : from_(std::move(from)), to_(to) {}
   send_outcome send_packed(codecs::byte_buffer& packed, const send_options& how);
   template <class Body>
   send_outcome hand_over(const Body& body, bool opaque, const send_options& how);
@@ -61,12 +62,14 @@ public:
 
   /// Listens, and says on which endpoint, its port known: "tcp://127.0.0.1:4000". May be called for
   /// several. `bad_endpoint`, `unsupported`, `resolve_failed`, `listen_failed`.
-  [[nodiscard]] result<std::string> listen(std::string_view endpoint, duration within = std::chrono::seconds(10)) const;
+  [[nodiscard]] result<std::string> listen(std::string_view endpoint,
+                                           duration within = std::chrono::seconds(10)) const;
 
   /// Connects, and says who is there; messages may be sent at once. Who is connected already is
   /// answered the same. Fails with the step that failed: `resolve_failed`, `connect_failed`, `timeout`,
   /// `wrong_node`, `rejected` with the peer's words, and so on.
-  [[nodiscard]] result<node_id> connect(std::string_view endpoint, duration within = std::chrono::seconds(10)) const;
+  [[nodiscard]] result<node_id> connect(std::string_view endpoint,
+                                        duration within = std::chrono::seconds(10)) const;
 
   /// Packs `value` and queues it for `peer`; without `within` it never waits, so actors may call it.
   /// `accepted` means: sent in order, once, unless the connection ends before; then `disconnected`
@@ -74,7 +77,8 @@ public:
   template <class T>
   send_outcome send(const node_id& peer, const T& value, send_options how = {}) const;
   /// Queues bytes as they are; the receiver sees them as opaque.
-  send_outcome send_bytes(const node_id& peer, std::span<const std::byte> bytes, send_options how = {}) const;
+  send_outcome send_bytes(const node_id& peer, std::span<const std::byte> bytes,
+                          send_options how = {}) const;
   /// The same without copying large ones.
   send_outcome send_bytes(const node_id& peer, const payload& bytes, send_options how = {}) const;
   /// For sending much to one peer: 15 ns to reach instead of a look-up.
@@ -97,7 +101,8 @@ public:
 
 private:
   friend class runtime;
-  explicit node(std::shared_ptr<actors::node_access> access) noexcept : access_(std::move(access)) {}
+  explicit node(std::shared_ptr<actors::node_access> access) noexcept
+    : access_(std::move(access)) {}
   [[nodiscard]] postbus::inbox make_inbox(bool decides) const;
   bool answer_incoming(decide what) const;
 

@@ -33,9 +33,7 @@ result<endpoint> offered(const std::string& text) {
 
 node_shell::node_shell(caf::actor_config& config, loop& home, bus::node::options how,
                        std::shared_ptr<node_access> access)
-  : bound(config, home),
-    core_(std::move(how), steady_now()),
-    access_(std::move(access)),
+  : bound(config, home), core_(std::move(how), steady_now()), access_(std::move(access)),
     budget_(std::make_shared<outbox_budget>(core_.bounds().node_outbox_bytes_max)),
     timer_(std::in_place, home.io()) {}
 
@@ -72,7 +70,8 @@ caf::behavior node_shell::make_behavior() {
       auto made = start_telling({ask.messages, ask.events, ask.decides},
                                 std::make_shared<subscribed_actor>(ask.subscriber, ask.mode));
       // A subscriber that dies is forgotten. It holds no more of the node than whom to tell.
-      ask.subscriber->attach_functor([shell = access_->shell(), made] { shell->wake(ask_unsubscribe{made.id}); });
+      ask.subscriber->attach_functor(
+        [shell = access_->shell(), made] { shell->wake(ask_unsubscribe{made.id}); });
       return made;
     },
     [this](const unsubscribe& ask) {
@@ -83,7 +82,8 @@ caf::behavior node_shell::make_behavior() {
     },
     [this](const decide& what) {
       const auto in_time = core_.decide(
-        what.connection, what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason});
+        what.connection,
+        what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason});
       drive();
       return in_time;
     },
@@ -104,15 +104,16 @@ caf::behavior node_shell::make_behavior() {
       drive();
     },
     [this](const ask_decide& ask) {
-      ask.reply(core_.decide(ask.what.connection, ask.what.accept
-                                                    ? result<void>{}
-                                                    : error{errc::rejected, blame::local, ask.what.reason}));
+      ask.reply(core_.decide(
+        ask.what.connection,
+        ask.what.accept ? result<void>{} : error{errc::rejected, blame::local, ask.what.reason}));
       drive();
     },
     [this](const ask_close& ask) { start_closing(ask.how); },
     [this](const ask_end&) {
       for (auto& [id, at] : connections_)
-        command_connection(id, {bus::node::end_connection{id, {errc::shutting_down, blame::local, {}}}});
+        command_connection(
+          id, {bus::node::end_connection{id, {errc::shutting_down, blame::local, {}}}});
     },
     // -- from this node's own actors
     [this](const frames_arrived& arrived) {
@@ -172,7 +173,8 @@ void node_shell::start_listening(const std::string& text, const answer<std::stri
     spawn_on<listener>(system(), home(), listener::options{*where, caf::actor{this}, reply}));
 }
 
-void node_shell::start_dialing(const std::string& text, duration within, const answer<node_id>& reply) {
+void node_shell::start_dialing(const std::string& text, duration within,
+                               const answer<node_id>& reply) {
   const auto where = offered(text);
   if (!where)
     return reply(where.error());
@@ -181,11 +183,13 @@ void node_shell::start_dialing(const std::string& text, duration within, const a
   if (core_.is_closing())
     return reply(error{errc::node_closed, blame::local, {}});
   const auto id = ++last_dial_;
-  auto who = spawn_on<dialer>(system(), home(), dialer::options{*where, within, id, caf::actor{this}});
+  auto who =
+    spawn_on<dialer>(system(), home(), dialer::options{*where, within, id, caf::actor{this}});
   dials_.emplace(id, dial{std::move(who), where->expected, steady_now() + within, reply});
 }
 
-subscription node_shell::start_telling(bus::subscription_options wants, std::shared_ptr<recipient> who) {
+subscription node_shell::start_telling(bus::subscription_options wants,
+                                       std::shared_ptr<recipient> who) {
   auto slot = bus::shared<waking_receipt>::adopt(new waking_receipt(access_->shell()));
   const auto id = core_.subscribe(wants, bus::shared<bus::receipt>(slot));
   slot->subscription(id);
@@ -225,7 +229,8 @@ void node_shell::on_dial_done(const dial_done& told) {
   dials_.erase(found);
   if (!told.socket)
     return of.reply(told.why);
-  auto started = core_.start({bus::session::role::dialer, told.socket->peer, of.expected}, steady_now());
+  auto started =
+    core_.start({bus::session::role::dialer, told.socket->peer, of.expected}, steady_now());
   if (!started)
     return of.reply(started.error());
   // The time for connecting covers the handshake, too.
@@ -246,7 +251,8 @@ void node_shell::spawn_connection(bus::node::started start, std::shared_ptr<sock
   auto to = std::make_shared<actors::link>(core_.bounds(), budget_);
   start.how.charge = bus::shared<bus::receipt>::adopt(new waking_receipt(to->connection()));
   auto who = spawn_on<connection>(
-    system(), home(), connection::options{std::move(start), std::move(socket), to, caf::actor{this}});
+    system(), home(),
+    connection::options{std::move(start), std::move(socket), to, caf::actor{this}});
   connections_.emplace(id, peer_connection{std::move(who), std::move(to)});
   drive();
 }
@@ -261,27 +267,30 @@ void node_shell::drive() {
 
 void node_shell::obey(bus::node::output& what) {
   using core = bus::node;
-  std::visit(overloaded{
-               [&](core::accept_connection& order) { command_connection(order.connection, {order}); },
-               [&](core::close_connection& order) { command_connection(order.connection, {order}); },
-               [&](core::end_connection& order) { command_connection(order.connection, {order}); },
-               [&](core::probe_connection& order) { command_connection(order.connection, {order}); },
-               [&](core::tick_connection& order) { command_connection(order.connection, {order}); },
-               [&](core::adjust_connection& order) { command_connection(order.connection, {order}); },
-               [&](core::link_up& up) { access_->peers().add(connections_.at(up.connection).link); },
-               [&](core::link_down& down) { access_->peers().remove(*connections_.at(down.connection).link); },
-               [&](core::connection_over& over) { connections_.erase(over.connection); },
-               [&](core::tell_subscriber& told) { tell(told.what); },
-               [&](core::answer_dial& answered) {
-                 if (const auto found = connecting_.find(answered.connection); found != connecting_.end()) {
-                   const auto reply = std::move(found->second);
-                   connecting_.erase(found);
-                   reply(std::move(answered.peer));
-                 }
-               },
-               [&](core::finished&) { become_closed(); },
-             },
-             what);
+  std::visit(
+    overloaded{
+      [&](core::accept_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::close_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::end_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::probe_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::tick_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::adjust_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::link_up& up) { access_->peers().add(connections_.at(up.connection).link); },
+      [&](core::link_down& down) {
+        access_->peers().remove(*connections_.at(down.connection).link);
+      },
+      [&](core::connection_over& over) { connections_.erase(over.connection); },
+      [&](core::tell_subscriber& told) { tell(told.what); },
+      [&](core::answer_dial& answered) {
+        if (const auto found = connecting_.find(answered.connection); found != connecting_.end()) {
+          const auto reply = std::move(found->second);
+          connecting_.erase(found);
+          reply(std::move(answered.peer));
+        }
+      },
+      [&](core::finished&) { become_closed(); },
+    },
+    what);
 }
 
 void node_shell::tell(bus::subscriptions::output& what) {

@@ -18,7 +18,8 @@ namespace postbus::actors {
 
 class node_shell final : public bound<caf::event_based_actor> {
 public:
-  node_shell(caf::actor_config& config, loop& home, bus::node::options how, std::shared_ptr<node_access> access);
+  node_shell(caf::actor_config& config, loop& home, bus::node::options how,
+             std::shared_ptr<node_access> access);
 
   caf::behavior make_behavior() override;
   [[nodiscard]] const char* name() const override { return "postbus.node"; }

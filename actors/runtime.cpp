@@ -24,8 +24,10 @@ void warn_of_stealing(const caf::actor_system& system) {
   static std::once_flag once;
   if (workers_steal(system))
     std::call_once(once, [] {
-      std::fputs("postbus: this actor system's workers steal and sleep, which makes a round trip through an actor\n"
-                 "         245 us instead of 17; make it from postbus::system_config, or set the scheduler's\n"
+      std::fputs("postbus: this actor system's workers steal and sleep, which makes a round trip "
+                 "through an actor\n"
+                 "         245 us instead of 17; make it from postbus::system_config, or set the "
+                 "scheduler's\n"
                  "         policy to sharing\n",
                  stderr);
     });
@@ -64,7 +66,8 @@ runtime::runtime(runtime_options how) : parts_(std::make_unique<parts>(how)) {
   parts_->make_loops();
 }
 
-runtime::runtime(caf::actor_system& system, runtime_options how) : parts_(std::make_unique<parts>(how)) {
+runtime::runtime(caf::actor_system& system, runtime_options how)
+  : parts_(std::make_unique<parts>(how)) {
   parts_->system = &system;
   warn_of_stealing(system);
   parts_->make_loops();
@@ -72,7 +75,8 @@ runtime::runtime(caf::actor_system& system, runtime_options how) : parts_(std::m
 
 runtime::~runtime() {
   if (actors::loop::on_any()) {
-    std::fputs("postbus: a runtime is destroyed on a loop, which would wait for itself for ever\n", stderr);
+    std::fputs("postbus: a runtime is destroyed on a loop, which would wait for itself for ever\n",
+               stderr);
     std::abort();
   }
   std::vector<std::shared_ptr<actors::node_access>> open;

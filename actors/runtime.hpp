@@ -12,15 +12,16 @@ namespace postbus {
 
 /// How a runtime is made.
 struct runtime_options {
-  unsigned loops = 1;                           ///< Threads that serve nodes; each node lives on one. At least 1.
-  duration close_time = std::chrono::seconds(5); ///< What the destructor gives nodes for their last messages.
+  unsigned loops = 1; ///< Threads that serve nodes; each node lives on one. At least 1.
+  duration close_time =
+    std::chrono::seconds(5); ///< What the destructor gives nodes for their last messages.
 };
 
 /// How a node is made.
 struct node_options {
-  node_id id;      ///< "No node" for a random one.
-  payload init;    ///< Shown to every peer before it decides; at most 8 KiB.
-  limits bounds;   ///< Checked: see `limits::check`.
+  node_id id;    ///< "No node" for a random one.
+  payload init;  ///< Shown to every peer before it decides; at most 8 KiB.
+  limits bounds; ///< Checked: see `limits::check`.
 };
 
 /// Settings for an actor system that serves a bus well: workers that share one queue. Use it as it is

@@ -29,7 +29,8 @@ struct row {
   std::size_t message_bytes;
   std::size_t messages;
 };
-constexpr std::array rows{row{64, 4'000'000}, row{1024, 1'000'000}, row{64 << 10, 30'000}, row{1 << 20, 2'000}};
+constexpr std::array rows{row{64, 4'000'000}, row{1024, 1'000'000}, row{64 << 10, 30'000},
+                          row{1 << 20, 2'000}};
 
 std::uint64_t sum_words(std::span<const std::byte> bytes) {
   std::uint64_t sum = 0;
@@ -46,7 +47,9 @@ std::uint64_t sum_words(std::span<const std::byte> bytes) {
 double cpu_seconds() {
   rusage used{};
   ::getrusage(RUSAGE_SELF, &used);
-  const auto seconds = [](const timeval& time) { return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec); };
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + 1e-6 * static_cast<double>(time.tv_usec);
+  };
   return seconds(used.ru_utime) + seconds(used.ru_stime);
 }
 
@@ -98,7 +101,8 @@ measured raw(const row& what) {
       at.sin_family = AF_INET;
       at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
       socklen_t size = sizeof at;
-      if (::bind(listener, reinterpret_cast<sockaddr*>(&at), size) != 0 || ::listen(listener, 1) != 0)
+      if (::bind(listener, reinterpret_cast<sockaddr*>(&at), size) != 0
+          || ::listen(listener, 1) != 0)
         die("listen");
       ::getsockname(listener, reinterpret_cast<sockaddr*>(&at), &size);
       tell_port(ntohs(at.sin_port));
@@ -210,9 +214,11 @@ measured bus(const row& what, postbus::delivery_mode mode) {
       if (!peer)
         die(to_string(peer.error()));
       auto to = node.to(*peer);
-      const auto body = postbus::payload::copy_of(std::vector<std::byte>(what.message_bytes, std::byte{7}));
+      const auto body =
+        postbus::payload::copy_of(std::vector<std::byte>(what.message_bytes, std::byte{7}));
       for (std::size_t index = 0; index < what.messages; ++index)
-        if (const auto outcome = to.send_bytes(body, {.within = 60s}); outcome != postbus::send_outcome::accepted)
+        if (const auto outcome = to.send_bytes(body, {.within = 60s});
+            outcome != postbus::send_outcome::accepted)
           die(fmt::format("send: {}", to_string(outcome)));
       if (!node.close(60s))
         die("close");
@@ -228,8 +234,8 @@ double median(std::vector<double> values) {
 
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 5;
-  fmt::print("{:>9} {:>14} {:>14} {:>7} {:>14} {:>7}   receiver's CPU ns/message\n", "bytes", "raw /s", "batches /s",
-             "ratio", "single /s", "ratio");
+  fmt::print("{:>9} {:>14} {:>14} {:>7} {:>14} {:>7}   receiver's CPU ns/message\n", "bytes",
+             "raw /s", "batches /s", "ratio", "single /s", "ratio");
   for (const auto& what : rows) {
     std::vector<double> plain, batches, singles, plain_cpu, batch_cpu, single_cpu;
     for (int round = 0; round < rounds; ++round) {
@@ -244,7 +250,8 @@ int main(int argc, char** argv) {
       single_cpu.push_back(single.receiver_cpu_ns);
     }
     const auto limit = median(plain);
-    fmt::print("{:>9} {:>14.0f} {:>14.0f} {:>7.2f} {:>14.0f} {:>7.2f}   raw {:.0f}, batches {:.0f}, single {:.0f}\n",
+    fmt::print("{:>9} {:>14.0f} {:>14.0f} {:>7.2f} {:>14.0f} {:>7.2f}   raw {:.0f}, batches "
+               "{:.0f}, single {:.0f}\n",
                what.message_bytes, limit, median(batches), median(batches) / limit, median(singles),
                median(singles) / limit, median(plain_cpu), median(batch_cpu), median(single_cpu));
     std::fflush(stdout);

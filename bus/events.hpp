@@ -45,9 +45,10 @@ struct connected {
 struct disconnected {
   node_id peer;
   error reason;
-  send_account account;                   ///< Of what this node sent over it.
-  std::uint64_t messages_received = 0;  ///< What the peer sent over it and this node took.
-  std::uint64_t messages_unclaimed = 0; ///< Of these: dropped because nobody had subscribed to messages any more.
+  send_account account;                ///< Of what this node sent over it.
+  std::uint64_t messages_received = 0; ///< What the peer sent over it and this node took.
+  std::uint64_t messages_unclaimed =
+    0; ///< Of these: dropped because nobody had subscribed to messages any more.
 };
 
 /// The node has begun to close.

@@ -21,9 +21,7 @@ std::string host_of(const std::string& address) {
 } // namespace
 
 node::node(options how, time_point now)
-  : options_(std::move(how)),
-    wheel_(now),
-    peers_(options_.id),
+  : options_(std::move(how)), wheel_(now), peers_(options_.id),
     subscriptions_(options_.bounds.batches_in_flight_max),
     window_share_(options_.bounds.window_bytes_max) {}
 
@@ -73,9 +71,10 @@ void node::make_room(const std::string& host) {
   if (here != opening_.end() && here->second.size() >= bounds.pending_handshakes_per_address_max)
     victim = here;
   else if (opening_count_ >= bounds.pending_handshakes_max)
-    victim = std::max_element(opening_.begin(), opening_.end(), [](const auto& left, const auto& right) {
-      return left.second.size() < right.second.size();
-    });
+    victim =
+      std::max_element(opening_.begin(), opening_.end(), [](const auto& left, const auto& right) {
+        return left.second.size() < right.second.size();
+      });
   if (victim == opening_.end())
     return;
   const auto oldest = *victim->second.begin();
@@ -169,7 +168,8 @@ void node::on_ended(connection_id id, ended& end) {
   wheel_.disarm(id);
   if (at.linked) {
     outputs_.push_back(link_down{id, at.peer.id});
-    subscriptions_.push(disconnected{at.peer.id, end.reason, end.account, at.frames_received, at.frames_unclaimed});
+    subscriptions_.push(
+      disconnected{at.peer.id, end.reason, end.account, at.frames_received, at.frames_unclaimed});
   }
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now
@@ -201,8 +201,9 @@ void node::answer_waiting_dials(const node_id& peer) {
   if (!is_open && peers_.pending(peer))
     return;
   for (const auto dial : found->second)
-    outputs_.push_back(is_open ? answer_dial{dial, peer}
-                               : answer_dial{dial, error{errc::already_connected, blame::remote, {}}});
+    outputs_.push_back(is_open
+                         ? answer_dial{dial, peer}
+                         : answer_dial{dial, error{errc::already_connected, blame::remote, {}}});
   waiting_dials_.erase(found);
 }
 
@@ -223,13 +224,18 @@ void node::settle_peer_action(const peer_table::action& what) {
         else
           peers_.agreed(ask.connection);
       },
-      [&](const peer_table::accept& accept) { outputs_.push_back(accept_connection{accept.connection}); },
+      [&](const peer_table::accept& accept) {
+        outputs_.push_back(accept_connection{accept.connection});
+      },
       [&](const peer_table::turn_away& away) {
         outputs_.push_back(close_connection{away.connection, {away.reason, blame::local, {}}, {}});
       },
-      [&](const peer_table::probe& probe) { outputs_.push_back(probe_connection{probe.connection}); },
+      [&](const peer_table::probe& probe) {
+        outputs_.push_back(probe_connection{probe.connection});
+      },
       [&](const peer_table::displace& displace) {
-        outputs_.push_back(end_connection{displace.connection, {displace.reason, blame::remote, {}}});
+        outputs_.push_back(
+          end_connection{displace.connection, {displace.reason, blame::remote, {}}});
       },
     },
     what);
@@ -303,7 +309,8 @@ void node::tick(time_point now) {
       continue;
     }
     for (const auto& [id, at] : connections_)
-      outputs_.push_back(end_connection{id, {errc::shutting_down, blame::local, "not closed in time"}});
+      outputs_.push_back(
+        end_connection{id, {errc::shutting_down, blame::local, "not closed in time"}});
   }
 }
 

@@ -88,10 +88,9 @@ public:
   /// Everything is over; no output follows.
   struct finished {};
 
-  using output
-    = std::variant<accept_connection, close_connection, end_connection, probe_connection, tick_connection,
-                   adjust_connection, link_up, link_down, connection_over, tell_subscriber,
-                   answer_dial, finished>;
+  using output = std::variant<accept_connection, close_connection, end_connection, probe_connection,
+                              tick_connection, adjust_connection, link_up, link_down,
+                              connection_over, tell_subscriber, answer_dial, finished>;
 
   node(options how, time_point now);
 
@@ -104,7 +103,8 @@ public:
   };
   struct started {
     connection_id connection = 0;
-    session::options how; ///< To construct the session with; set `charge` if the driver wants to be woken.
+    session::options
+      how; ///< To construct the session with; set `charge` if the driver wants to be woken.
   };
   /// A transport connection exists. `node_closed` once the node is closing.
   [[nodiscard]] result<started> start(start_options who, time_point now);
@@ -147,10 +147,10 @@ private:
     session::role role = session::role::listener;
     std::string address;
     std::string host;
-    hello peer;              // once seen
-    bool linked = false;     // the peer's open connection
-    bool answered = false;   // the dial
-    bool pending = true;     // not open yet
+    hello peer;            // once seen
+    bool linked = false;   // the peer's open connection
+    bool answered = false; // the dial
+    bool pending = true;   // not open yet
     std::uint64_t frames_received = 0;
     std::uint64_t frames_unclaimed = 0;
   };

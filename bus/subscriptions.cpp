@@ -26,8 +26,7 @@ std::size_t subscriptions::push(const node_id& from, const shared<received_frame
   for (auto& [id, to] : all_) {
     if (!to.wants.messages)
       continue;
-    to.waiting.push_back(
-      batch{shared<delivery>::adopt(new delivery(from, frames, to.slot))});
+    to.waiting.push_back(batch{shared<delivery>::adopt(new delivery(from, frames, to.slot))});
     pump(id, to);
   }
   return takers_;

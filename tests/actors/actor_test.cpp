@@ -1,7 +1,7 @@
 // The other form of every operation: typed messages between users' actors and a node actor.
-#include "postbus/postbus.hpp"
 #include "postbus/actors/answer.hpp"
 #include "postbus/actors/loop.hpp"
+#include "postbus/postbus.hpp"
 #include "postbus/tests/support/expect.hpp"
 
 #include <doctest/doctest.h>
@@ -20,7 +20,8 @@ T asked(caf::scoped_actor& self, const node_actor& of, Question question) {
   std::optional<T> answer;
   std::string failed;
   ask(&*self, of, patience, std::move(question))
-    .receive([&](const T& value) { answer = value; }, [&](const caf::error& why) { failed = render(why); });
+    .receive([&](const T& value) { answer = value; },
+             [&](const caf::error& why) { failed = render(why); });
   REQUIRE_MESSAGE(answer.has_value(), failed);
   return *answer;
 }
@@ -57,9 +58,12 @@ TEST_CASE("an actor listens, connects, sends, subscribes and closes by messages"
 
   const auto peer = asked<node_id>(self, near.actor(), postbus::connect{at});
   CHECK(peer == far.id());
-  CHECK(asked<send_outcome>(self, near.actor(), *send_message::of(peer, "one")) == send_outcome::accepted);
-  CHECK(asked<send_outcome>(self, near.actor(), *send_message::of(peer, std::string("two"))) == send_outcome::accepted);
-  CHECK(asked<send_outcome>(self, near.actor(), *send_message::of(node_id::random(), 3)) == send_outcome::closed);
+  CHECK(asked<send_outcome>(self, near.actor(), *send_message::of(peer, "one"))
+        == send_outcome::accepted);
+  CHECK(asked<send_outcome>(self, near.actor(), *send_message::of(peer, std::string("two")))
+        == send_outcome::accepted);
+  CHECK(asked<send_outcome>(self, near.actor(), *send_message::of(node_id::random(), 3))
+        == send_outcome::closed);
   (void)asked<closed>(self, near.actor(), close_node{});
   (void)asked<closed>(self, far.actor(), close_node{});
   auto story = heard->get_future();
@@ -74,8 +78,10 @@ TEST_CASE("an operation that fails answers an actor with the error and its words
   const auto why = refused<node_id>(self, node.actor(), postbus::connect{"nonsense"});
   CHECK(why == errc::bad_endpoint);
   CHECK(render(why).find(describe(errc::bad_endpoint)) != std::string::npos);
-  CHECK(refused<std::string>(self, node.actor(), postbus::listen{"tls://127.0.0.1:0"}) == errc::unsupported);
-  CHECK(refused<node_id>(self, node.actor(), postbus::connect{"tcp://127.0.0.1:1"}) == errc::connect_failed);
+  CHECK(refused<std::string>(self, node.actor(), postbus::listen{"tls://127.0.0.1:0"})
+        == errc::unsupported);
+  CHECK(refused<node_id>(self, node.actor(), postbus::connect{"tcp://127.0.0.1:1"})
+        == errc::connect_failed);
 }
 
 TEST_CASE("an actor's handle of a node outlives the runtime, and asking it fails") {
@@ -108,8 +114,9 @@ TEST_CASE("an actor that subscribes to batches gets all messages of a read in on
     };
   });
   caf::scoped_actor self{bus.system()};
-  (void)asked<subscription>(self, pair.far.actor(),
-                            subscribe{.subscriber = reader, .mode = delivery_mode::batch, .events = false});
+  (void)asked<subscription>(
+    self, pair.far.actor(),
+    subscribe{.subscriber = reader, .mode = delivery_mode::batch, .events = false});
   for (int number = 0; number < count; ++number)
     REQUIRE(pair.near.send(pair.far.id(), number) == send_outcome::accepted);
   auto done = all->get_future();
@@ -124,7 +131,8 @@ TEST_CASE("a subscriber that dies is forgotten and holds nobody back") {
     return {[=](const message&) { self->quit(); }};
   });
   caf::scoped_actor self{bus.system()};
-  (void)asked<subscription>(self, pair.far.actor(), subscribe{.subscriber = dying, .events = false});
+  (void)asked<subscription>(self, pair.far.actor(),
+                            subscribe{.subscriber = dying, .events = false});
   auto inbox = pair.far.inbox();
   auto out = pair.near.to(pair.far.id());
   std::thread sender([&] {
@@ -141,16 +149,19 @@ TEST_CASE("an actor that decides answers who asks") {
   auto far = bus.spawn_node(), near = bus.spawn_node();
   caf::scoped_actor self{bus.system()};
   const auto at = asked<std::string>(self, far.actor(), postbus::listen{"tcp://127.0.0.1:0"});
-  auto guard = bus.system().spawn([to = far.actor(), friend_id = near.id()](caf::event_based_actor* guarding) -> caf::behavior {
-    return {
-      [=](const incoming& request) {
-        ask(guarding, to, patience, decide{request.connection, request.peer == friend_id, "members only"})
-          .then([](bool) {});
-      },
-    };
-  });
-  (void)asked<subscription>(self, far.actor(),
-                            subscribe{.subscriber = guard, .messages = false, .events = false, .decides = true});
+  auto guard = bus.system().spawn(
+    [to = far.actor(), friend_id = near.id()](caf::event_based_actor* guarding) -> caf::behavior {
+      return {
+        [=](const incoming& request) {
+          ask(guarding, to, patience,
+              decide{request.connection, request.peer == friend_id, "members only"})
+            .then([](bool) {});
+        },
+      };
+    });
+  (void)asked<subscription>(
+    self, far.actor(),
+    subscribe{.subscriber = guard, .messages = false, .events = false, .decides = true});
   CHECK(asked<node_id>(self, near.actor(), postbus::connect{at}) == far.id());
   auto stranger = bus.spawn_node();
   const auto no = stranger.connect(at);
@@ -174,7 +185,8 @@ public:
   caf::behavior make_behavior() override {
     auto inbox = what_.of.inbox();
     what_.seen->set_value({what_.of.listen("tcp://127.0.0.1:0").error().code,
-                           what_.of.connect("tcp://127.0.0.1:1").error().code, what_.of.close().error().code,
+                           what_.of.connect("tcp://127.0.0.1:1").error().code,
+                           what_.of.close().error().code,
                            inbox.next_message(duration(5s)).error().code});
     quit();
     return {};

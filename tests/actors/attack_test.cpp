@@ -73,9 +73,13 @@ TEST_CASE("who says nothing learns nothing and is gone at the handshake deadline
 TEST_CASE("garbage, another protocol and hostile lengths end that connection only") {
   beside_a_good_client({}, [](const std::string& at) {
     const std::string huge("\xff\xff\xff\xff\x01\x00\x00\x00", 8);
-    const std::string wrong_kind("\x00\x00\x00\x04\x10\x00\x00\x00" "abcd", 12);
-    const std::string bad_magic = std::string("\x00\x00\x00\x34\x01\x00\x00\x00", 8) + std::string(52, 'x');
-    for (const auto& bytes : {std::string("GET / HTTP/1.1\r\n\r\n"), huge, wrong_kind, bad_magic, std::string(100'000, '\xdd')}) {
+    const std::string wrong_kind("\x00\x00\x00\x04\x10\x00\x00\x00"
+                                 "abcd",
+                                 12);
+    const std::string bad_magic =
+      std::string("\x00\x00\x00\x34\x01\x00\x00\x00", 8) + std::string(52, 'x');
+    for (const auto& bytes : {std::string("GET / HTTP/1.1\r\n\r\n"), huge, wrong_kind, bad_magic,
+                              std::string(100'000, '\xdd')}) {
       raw_peer stranger(at);
       stranger.write(bytes);
       CHECK(stranger.read_to_end(patience).has_value());
@@ -112,10 +116,12 @@ TEST_CASE("who claims the id of an open peer is refused and the peer stays") {
   bus::session session(raw_peer::dialer(pair.near.id(), 666), std::chrono::steady_clock::now());
   bus::outbox box{limits{}};
   std::optional<error> why;
-  forger.pump(session, box, [] { return false; }, patience, [&](bus::session_event& event) {
-    if (auto* end = std::get_if<bus::ended>(&event))
-      why = end->reason;
-  });
+  forger.pump(
+    session, box, [] { return false; }, patience,
+    [&](bus::session_event& event) {
+      if (auto* end = std::get_if<bus::ended>(&event))
+        why = end->reason;
+    });
   REQUIRE(why.has_value());
   CHECK(why->code == errc::id_in_use);
   CHECK(why->by == blame::remote);
@@ -131,14 +137,17 @@ TEST_CASE("a peer that sends beyond its credit is told so and cut off") {
   raw_peer rude(*at);
   bus::session session(raw_peer::dialer(node_id::random()), std::chrono::steady_clock::now());
   bus::outbox box{limits{}};
-  REQUIRE(rude.pump(session, box, [&] { return session.at() == bus::phase::open; }, patience));
+  REQUIRE(rude.pump(
+    session, box, [&] { return session.at() == bus::phase::open; }, patience));
   const std::string message("\x00\x00\x00\x01\x10\x04\x00\x00x", 9);
   rude.write(message);
   std::optional<error> why;
-  rude.pump(session, box, [&] { return why.has_value(); }, patience, [&](bus::session_event& event) {
-    if (auto* end = std::get_if<bus::ended>(&event))
-      why = end->reason;
-  });
+  rude.pump(
+    session, box, [&] { return why.has_value(); }, patience,
+    [&](bus::session_event& event) {
+      if (auto* end = std::get_if<bus::ended>(&event))
+        why = end->reason;
+    });
   REQUIRE(why.has_value());
   CHECK(why->code == errc::window_exceeded);
   CHECK(why->by == blame::local);

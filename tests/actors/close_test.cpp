@@ -59,7 +59,8 @@ TEST_CASE("closing with frozen peers, half-open handshakes and dials in flight e
   raw_peer frozen(*at);
   bus::session session(raw_peer::dialer(node_id::random()), std::chrono::steady_clock::now());
   bus::outbox box{limits{}};
-  REQUIRE(frozen.pump(session, box, [&] { return session.at() == bus::phase::open; }, patience));
+  REQUIRE(frozen.pump(
+    session, box, [&] { return session.at() == bus::phase::open; }, patience));
   REQUIRE(next_event<connected>(events).has_value());
   // 192.0.2.0/24 is nobody's: depending on the machine the dial hangs or fails at once.
   std::thread dial([&] { CHECK_FALSE(node.connect("tcp://127.0.0.1:1", 20s).has_value()); });
@@ -83,7 +84,8 @@ TEST_CASE("a peer that vanishes without a goodbye is told as cut") {
     raw_peer short_lived(*at);
     bus::session session(raw_peer::dialer(node_id::random()), std::chrono::steady_clock::now());
     bus::outbox box{limits{}};
-    REQUIRE(short_lived.pump(session, box, [&] { return session.at() == bus::phase::open; }, patience));
+    REQUIRE(short_lived.pump(
+      session, box, [&] { return session.at() == bus::phase::open; }, patience));
     REQUIRE(next_event<connected>(events).has_value());
   }
   const auto end = next_event<disconnected>(events);
@@ -104,7 +106,8 @@ TEST_CASE("a peer that goes silent is lost after three keepalive times") {
   raw_peer frozen(*at);
   bus::session session(raw_peer::dialer(node_id::random()), std::chrono::steady_clock::now());
   bus::outbox box{limits{}};
-  REQUIRE(frozen.pump(session, box, [&] { return session.at() == bus::phase::open; }, patience));
+  REQUIRE(frozen.pump(
+    session, box, [&] { return session.at() == bus::phase::open; }, patience));
   const auto end = next_event<disconnected>(events);
   REQUIRE(end.has_value());
   CHECK(end->reason.code == errc::peer_lost);

@@ -33,7 +33,8 @@ int number_of(const message& each) {
 
 } // namespace
 
-TEST_CASE("while nobody subscribes nothing is sent, the outbox fills, and a later subscriber gets it all") {
+TEST_CASE(
+  "while nobody subscribes nothing is sent, the outbox fills, and a later subscriber gets it all") {
   runtime bus;
   connected_pair pair(bus);
   const auto taken = fill(pair.near, pair.far.id(), 1000);
@@ -96,7 +97,8 @@ TEST_CASE("a program that keeps a payload of every batch for ever keeps receivin
     REQUIRE(each == payload::copy_of(std::vector<std::byte>(64)));
 }
 
-TEST_CASE("a sender that waits for room is served when there is some, and gives up when its time is over") {
+TEST_CASE(
+  "a sender that waits for room is served when there is some, and gives up when its time is over") {
   runtime bus;
   connected_pair pair(bus);
   (void)fill(pair.near, pair.far.id(), 1000);
@@ -127,7 +129,8 @@ TEST_CASE("a sender that waits is told when the connection ends") {
   (void)fill(pair.near, pair.far.id(), 1000);
   send_outcome outcome = send_outcome::accepted;
   const std::string value(1000, 'v');
-  std::thread waiting([&] { outcome = pair.near.send(pair.far.id(), value, {.within = patience}); });
+  std::thread waiting(
+    [&] { outcome = pair.near.send(pair.far.id(), value, {.within = patience}); });
   REQUIRE(pair.far.close(0s).has_value());
   waiting.join();
   CHECK(outcome == send_outcome::closed);
@@ -139,10 +142,13 @@ TEST_CASE("messages of every size pass through the smallest window") {
   narrow.window_bytes_min = narrow.window_bytes_max = 64 << 10;
   connected_pair pair(bus, narrow);
   auto inbox = pair.far.inbox();
-  const std::vector<std::size_t> sizes{0, 1, 8191, 8192, 32 << 10, (64 << 10) - 8, 64 << 10, 1 << 20, 16 << 20, 3, 5 << 20};
+  const std::vector<std::size_t> sizes{0,        1,       8191,     8192, 32 << 10, (64 << 10) - 8,
+                                       64 << 10, 1 << 20, 16 << 20, 3,    5 << 20};
   std::thread sender([&] {
     for (const auto size : sizes)
-      REQUIRE(pair.near.send_bytes(pair.far.id(), std::vector<std::byte>(size, std::byte(size % 251)), {.within = patience})
+      REQUIRE(pair.near.send_bytes(pair.far.id(),
+                                   std::vector<std::byte>(size, std::byte(size % 251)),
+                                   {.within = patience})
               == send_outcome::accepted);
   });
   for (const auto size : sizes) {
@@ -150,7 +156,8 @@ TEST_CASE("messages of every size pass through the smallest window") {
     const auto each = inbox.next_message(patience);
     REQUIRE(each.has_value());
     REQUIRE(each->bytes().size() == size);
-    CHECK(std::all_of(each->bytes().begin(), each->bytes().end(), [&](std::byte b) { return b == std::byte(size % 251); }));
+    CHECK(std::all_of(each->bytes().begin(), each->bytes().end(),
+                      [&](std::byte b) { return b == std::byte(size % 251); }));
   }
   sender.join();
 }
@@ -191,7 +198,8 @@ TEST_CASE("an inbox that is dropped while it holds back a sender lets the others
   std::thread sender([&] {
     auto out = pair.near.to(pair.far.id());
     for (int number = 0; number < count; ++number)
-      REQUIRE(out.send_bytes(std::vector<std::byte>(100), {.within = patience}) == send_outcome::accepted);
+      REQUIRE(out.send_bytes(std::vector<std::byte>(100), {.within = patience})
+              == send_outcome::accepted);
   });
   CHECK(goes->next_message(patience).has_value());
   goes.reset();

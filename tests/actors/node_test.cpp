@@ -35,9 +35,11 @@ TEST_CASE("a message that was sent arrives, with its sender, tag and value") {
 
   CHECK(pair.near.send(pair.far.id(), "hello") == send_outcome::accepted);
   CHECK(pair.near.send(pair.far.id(), reading{"door", 21.5}, {.tag = 7}) == send_outcome::accepted);
-  CHECK(pair.near.send(pair.far.id(), std::map<std::string, int>{{"a", 1}}) == send_outcome::accepted);
+  CHECK(pair.near.send(pair.far.id(), std::map<std::string, int>{{"a", 1}})
+        == send_outcome::accepted);
   const std::string bytes("\x00\xff\n", 3);
-  CHECK(pair.near.send_bytes(pair.far.id(), std::as_bytes(std::span(bytes))) == send_outcome::accepted);
+  CHECK(pair.near.send_bytes(pair.far.id(), std::as_bytes(std::span(bytes)))
+        == send_outcome::accepted);
 
   auto text = inbox.next_message(patience);
   REQUIRE(text.has_value());
@@ -158,7 +160,8 @@ TEST_CASE("a node does not connect to itself") {
   CHECK(node.connect(*at).error() == errc::self_connection);
 }
 
-TEST_CASE("connecting to a connected peer answers with the peer, and nobody is told of a second connection") {
+TEST_CASE("connecting to a connected peer answers with the peer, and nobody is told of a second "
+          "connection") {
   runtime bus;
   connected_pair pair(bus);
   auto events = pair.far.inbox();
@@ -344,7 +347,8 @@ TEST_CASE("a message larger than the peer takes in one frame is refused and dist
   auto inbox = pair.far.inbox();
   const std::vector<std::byte> large((64 << 10) + 1, std::byte{1});
   CHECK(pair.near.send_bytes(pair.far.id(), large) == send_outcome::too_large);
-  CHECK(pair.near.send_bytes(pair.far.id(), std::span(large).first(64 << 10)) == send_outcome::accepted);
+  CHECK(pair.near.send_bytes(pair.far.id(), std::span(large).first(64 << 10))
+        == send_outcome::accepted);
   const auto arrived = inbox.next_message(patience);
   REQUIRE(arrived.has_value());
   CHECK(arrived->bytes().size() == 64 << 10);

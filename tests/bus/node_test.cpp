@@ -167,7 +167,8 @@ TEST_CASE("who decides is asked, once, and the answer holds") {
   CHECK(c.dials.at(third).error() == errc::handshake_timeout);
 }
 
-TEST_CASE("a subscriber that holds four batches gets the fifth when it lets one go, in order with events") {
+TEST_CASE(
+  "a subscriber that holds four batches gets the fifth when it lets one go, in order with events") {
   node_world world;
   auto& a = world.add(1);
   auto& b = world.add(2);
@@ -180,7 +181,9 @@ TEST_CASE("a subscriber that holds four batches gets the fifth when it lets one 
     world.run(1ms);
   }
   CHECK(b.held[slow].size() == limits{}.batches_in_flight_max);
-  CHECK(b.stories[quick] == "connected(node 1) message message message message message message message message message message ");
+  CHECK(b.stories[quick]
+        == "connected(node 1) message message message message message message message message "
+           "message message ");
   world.link(a, b)->session.fail(errc::connection_reset, "test");
   world.run(1s);
   CHECK(b.stories[slow] == "connected(node 1) message message message message ");
@@ -342,7 +345,8 @@ TEST_CASE("closing a node ends with all: peers that answer, peers that do not, d
   dead->out->fail_at(0, fault::silence, world.now);
   const auto under_way = world.dial(b, late);
   b.core.close({errc::closed, blame::local, {}}, 2s, world.now);
-  CHECK(b.core.start({bus::session::role::listener, "x:1", {}}, world.now).error() == errc::node_closed);
+  CHECK(b.core.start({bus::session::role::listener, "x:1", {}}, world.now).error()
+        == errc::node_closed);
   world.run(20s);
   CHECK(b.finished);
   CHECK(b.dials.at(under_way).error() == errc::closed);

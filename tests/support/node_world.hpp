@@ -24,21 +24,24 @@ public:
 
     bus::node core;
     std::map<bus::connection_id, std::unique_ptr<end>> ends;
-    std::map<bus::connection_id, node_id> links;             ///< Up, as the core said.
-    std::map<bus::connection_id, result<node_id>> dials;     ///< Answered.
+    std::map<bus::connection_id, node_id> links;         ///< Up, as the core said.
+    std::map<bus::connection_id, result<node_id>> dials; ///< Answered.
     std::map<bus::subscription_id, bus::shared<alarm>> slots;
-    std::map<bus::subscription_id, std::string> stories;     ///< What each subscriber was told, in words.
+    std::map<bus::subscription_id, std::string>
+      stories; ///< What each subscriber was told, in words.
     std::map<bus::subscription_id, std::vector<batch>> held; ///< By subscribers that keep.
     std::map<bus::subscription_id, bool> keeps;
     std::vector<incoming> questions;
-    std::map<node_id, std::vector<int>> numbers;             ///< First byte of each message, by sender.
+    std::map<node_id, std::vector<int>> numbers; ///< First byte of each message, by sender.
     bool finished = false;
   };
   /// One end of a connection.
   struct end {
     end(host& home, bus::node::started start, time_point now)
-      : of(home), id(start.connection), charge(bus::shared<alarm>::adopt(new alarm)), box(start.how.bounds),
-        session((start.how.charge = bus::shared<bus::receipt>(charge), std::move(start.how)), now) {}
+      : of(home), id(start.connection), charge(bus::shared<alarm>::adopt(new alarm)),
+        box(start.how.bounds),
+        session((start.how.charge = bus::shared<bus::receipt>(charge), std::move(start.how)), now) {
+    }
 
     host& of;
     bus::connection_id id;
@@ -54,11 +57,13 @@ public:
   pipe::settings wires;
 
   host& add(unsigned id, limits bounds = {}, std::uint64_t incarnation = 1) {
-    bus::node::options how{id_of(id), incarnation, payload::copy_of("node " + std::to_string(id)), bounds};
+    bus::node::options how{id_of(id), incarnation, payload::copy_of("node " + std::to_string(id)),
+                           bounds};
     return *hosts_.emplace_back(std::make_unique<host>(std::move(how), now));
   }
 
-  bus::subscription_id subscribe(host& at, bus::subscription_options wants = {}, bool keeps = false) {
+  bus::subscription_id subscribe(host& at, bus::subscription_options wants = {},
+                                 bool keeps = false) {
     auto slot = bus::shared<alarm>::adopt(new alarm);
     const auto id = at.core.subscribe(wants, bus::shared<bus::receipt>(slot));
     at.slots.emplace(id, std::move(slot));
@@ -67,7 +72,8 @@ public:
   }
 
   /// A connection from one to the other; its id at the dialing end. 0 when a node takes none any more.
-  bus::connection_id dial(host& from, host& to, node_id expected = {}, const std::string& address = "there:1") {
+  bus::connection_id dial(host& from, host& to, node_id expected = {},
+                          const std::string& address = "there:1") {
     auto dialed = from.core.start({bus::session::role::dialer, address, expected}, now);
     if (!dialed)
       return 0;
@@ -94,8 +100,8 @@ public:
     for (auto& [id, peer] : from.links)
       if (peer == to.core.id()) {
         const auto body = static_cast<std::byte>(number);
-        return from.ends.at(id)->box.push(bus::outbox::lane::data, {.flags = codecs::frame_flag::opaque},
-                                          std::span(&body, 1));
+        return from.ends.at(id)->box.push(
+          bus::outbox::lane::data, {.flags = codecs::frame_flag::opaque}, std::span(&body, 1));
       }
     return send_outcome::closed;
   }
@@ -204,7 +210,9 @@ private:
     while (auto what = at.core.next()) {
       moved = true;
       law(!at.finished, "an output after finished");
-      const auto of = [&](bus::connection_id id) { return at.ends.contains(id) ? at.ends.at(id).get() : nullptr; };
+      const auto of = [&](bus::connection_id id) {
+        return at.ends.contains(id) ? at.ends.at(id).get() : nullptr;
+      };
       if (auto* accept = std::get_if<core::accept_connection>(&*what)) {
         if (auto* to = of(accept->connection))
           to->session.accept(now);
@@ -232,7 +240,8 @@ private:
       } else if (auto* down = std::get_if<core::link_down>(&*what)) {
         law(at.links.erase(down->connection) == 1, "a link down that was not up");
       } else if (auto* answered = std::get_if<core::answer_dial>(&*what)) {
-        law(at.dials.emplace(answered->connection, std::move(answered->peer)).second, "a dial answered twice");
+        law(at.dials.emplace(answered->connection, std::move(answered->peer)).second,
+            "a dial answered twice");
       } else if (auto* told = std::get_if<core::tell_subscriber>(&*what)) {
         tell(at, told->what);
       } else if (std::holds_alternative<core::finished>(*what)) {
@@ -262,8 +271,8 @@ private:
     } else if (const auto* gone = std::get_if<disconnected>(&event)) {
       story += "disconnected(" + std::string(to_string(gone->reason.code));
       if (gone->messages_unclaimed > 0)
-        story += ", " + std::to_string(gone->messages_unclaimed) + " of " + std::to_string(gone->messages_received)
-                 + " unclaimed";
+        story += ", " + std::to_string(gone->messages_unclaimed) + " of "
+                 + std::to_string(gone->messages_received) + " unclaimed";
       story += ") ";
     } else {
       story += std::holds_alternative<closing>(event) ? "closing " : "closed ";

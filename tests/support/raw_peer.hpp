@@ -20,14 +20,17 @@ namespace postbus::test {
 class raw_peer {
 public:
   /// Connects to "tcp://127.0.0.1:port".
-  explicit raw_peer(const std::string& endpoint) : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit raw_peer(const std::string& endpoint)
+    : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    at.sin_port = htons(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
+    at.sin_port =
+      htons(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
     connected_ = ::connect(socket_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
   }
-  raw_peer(raw_peer&& other) noexcept : socket_(std::exchange(other.socket_, -1)), connected_(other.connected_) {}
+  raw_peer(raw_peer&& other) noexcept
+    : socket_(std::exchange(other.socket_, -1)), connected_(other.connected_) {}
   ~raw_peer() {
     if (socket_ >= 0)
       ::close(socket_);
@@ -60,8 +63,8 @@ public:
   }
 
   /// Drives a session over the socket, accepting whoever is there, until `enough` or the time is over.
-  bool pump(bus::session& session, bus::outbox& box, const std::function<bool()>& enough, duration within,
-            const std::function<void(bus::session_event&)>& seen = {}) {
+  bool pump(bus::session& session, bus::outbox& box, const std::function<bool()>& enough,
+            duration within, const std::function<void(bus::session_event&)>& seen = {}) {
     const auto deadline = std::chrono::steady_clock::now() + within;
     for (;;) {
       const auto now = std::chrono::steady_clock::now();
@@ -110,7 +113,8 @@ public:
 
 private:
   bool wait_readable(time_point deadline) {
-    const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
+    const auto left =
+      std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
     pollfd what{socket_, POLLIN, 0};
     return ::poll(&what, 1, static_cast<int>(std::max<std::int64_t>(left.count(), 0))) > 0;
   }
