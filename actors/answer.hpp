@@ -62,7 +62,8 @@ public:
   /// Blocks until it is answered, or `timeout` when that takes longer than `within`.
   [[nodiscard]] result<T> wait(duration within) const {
     std::unique_lock guard(at_->mutex);
-    if (!at_->arrived.wait_for(guard, within, [&] { return at_->reply.has_value(); }))
+    const auto deadline = later(std::chrono::steady_clock::now(), within);
+    if (!at_->arrived.wait_until(guard, deadline, [&] { return at_->reply.has_value(); }))
       return error{errc::timeout, blame::local, {}};
     return std::move(*at_->reply);
   }

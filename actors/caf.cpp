@@ -9,6 +9,8 @@ caf::error to_caf(const error& what) {
 }
 
 error from_caf(const caf::error& what) {
+  if (what == caf::sec::request_receiver_down)
+    return {errc::node_closed, blame::local, {}}; // a handle that was kept longer than its node
   if (!caf_detail::is_one_of<errc>(what))
     return {errc::system_failed, blame::local, caf_detail::words_of_caf(what)};
   error same{static_cast<errc>(what.code()), blame::local, {}};

@@ -65,7 +65,8 @@ static_assert(static_cast<int>(errc::malformed_value) < 256, "CAF keeps one byte
 /// The same reason as a CAF error, for a handler that fails.
 [[nodiscard]] caf::error to_caf(const error& what);
 
-/// The error that `to_caf` was given, its side forgotten; any other is `system_failed` in CAF's words.
+/// The error that `to_caf` was given, its side forgotten; `node_closed` when the node's actor is over;
+/// any other is `system_failed` in CAF's words.
 [[nodiscard]] error from_caf(const caf::error& what);
 
 /// What a CAF error says, ours and any other: "bad_endpoint (local): the text is no endpoint: …".

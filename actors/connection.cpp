@@ -1,5 +1,6 @@
 #include "postbus/actors/connection.hpp"
 
+#include "postbus/bus/overloaded.hpp"
 #include <sys/uio.h>
 
 #include <cerrno>
@@ -13,13 +14,6 @@ namespace {
 // What one connection moves before the others have their turn.
 constexpr std::size_t turn_bytes_max = std::size_t{1} << 20;
 constexpr std::size_t pieces_max = 64;
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
 
 } // namespace
 
@@ -51,6 +45,12 @@ caf::behavior connection::make_behavior() {
 }
 
 void connection::leave() {
+  if (!over_) { // ended from outside, or by a failure of its own: the node must hear of it
+    over_ = true;
+    session_.fail(errc::system_failed, "its actor ended");
+    link_->pull(session_, steady_now());
+    hand_over_events();
+  }
   link_->connection()->detach();
   asio::error_code ignored;
   socket_->socket.close(ignored);
@@ -60,7 +60,7 @@ void connection::leave() {
 void connection::obey(const command& order) {
   using core = bus::node;
   std::visit(
-    overloaded{
+    bus::overloaded{
       [&](const core::accept_connection&) { session_.accept(steady_now()); },
       [&](const core::close_connection& close) {
         session_.close(close.reason, close.drain, steady_now());
@@ -140,7 +140,9 @@ void connection::write_some() {
         continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK)
         return await_writable();
-      return session_.fail(errc::connection_reset, std::strerror(errno));
+      const std::string why = std::strerror(errno);
+      read_some(); // the peer's last words may lie in the socket
+      return session_.fail(errc::connection_reset, why);
     }
     session_.written(static_cast<std::size_t>(written), steady_now());
     if (static_cast<std::size_t>(written) < offered)
@@ -156,6 +158,14 @@ void connection::write_some() {
 }
 
 void connection::read_some() {
+  try {
+    read_turn();
+  } catch (const std::bad_alloc&) {
+    session_.fail(errc::system_failed, "no memory for what was received");
+  }
+}
+
+void connection::read_turn() {
   std::size_t turn = 0;
   while (input_open_ && turn < turn_bytes_max) {
     const auto room = session_.prepare(home().scratch());
@@ -195,19 +205,15 @@ void connection::await_readable() {
   if (reading_ || !input_open_ || over_)
     return;
   reading_ = true;
-  socket_->socket.async_wait(
-    asio::socket_base::wait_read, [this, alive = self()](asio::error_code failed) {
-      reading_ = false;
-      if (failed || over_)
-        return;
-      try {
-        read_some();
-      } catch (const std::bad_alloc&) {
-        session_.fail(errc::system_failed, "no memory for what was received");
-      }
-      drive();
-      await_readable();
-    });
+  socket_->socket.async_wait(asio::socket_base::wait_read,
+                             [this, alive = self()](asio::error_code failed) {
+                               reading_ = false;
+                               if (failed || over_)
+                                 return;
+                               read_some();
+                               drive();
+                               await_readable();
+                             });
 }
 
 void connection::await_writable() {

@@ -32,6 +32,7 @@ private:
   void hand_over_events();
   void write_some();
   void read_some();
+  void read_turn();
   void await_readable();
   void await_writable();
   void tell_deadline();

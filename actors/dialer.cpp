@@ -10,7 +10,7 @@ dialer::dialer(caf::actor_config& config, loop& home, options how)
   : bound(config, home), how_(std::move(how)), resolver_(home.io()), deadline_(home.io()) {}
 
 caf::behavior dialer::make_behavior() {
-  deadline_.expires_after(how_.within);
+  deadline_.expires_at(later(steady_now(), how_.within));
   deadline_.async_wait([this, alive = self()](asio::error_code failed) {
     if (failed)
       return;

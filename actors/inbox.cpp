@@ -13,6 +13,8 @@ namespace actors {
 void inbox_queue::put(item what) {
   {
     std::lock_guard guard(mutex_);
+    if (abandoned_)
+      return;
     if (std::holds_alternative<node_event>(what)
         && std::holds_alternative<closed>(std::get<node_event>(what)))
       closed_ = true;
@@ -21,12 +23,10 @@ void inbox_queue::put(item what) {
   arrived_.notify_all();
 }
 
-void inbox_queue::close() {
-  {
-    std::lock_guard guard(mutex_);
-    closed_ = true;
-  }
-  arrived_.notify_all();
+void inbox_queue::abandon() {
+  std::lock_guard guard(mutex_);
+  closed_ = abandoned_ = true;
+  items_.clear();
 }
 
 // Waits until `find`, called under the lock, has something.
@@ -34,7 +34,7 @@ template <class Reply, class Find>
 result<Reply> inbox_queue::wait(duration within, Find find) {
   if (loop::on_any())
     return error{errc::would_deadlock, blame::local, "an inbox is read on a loop"};
-  const auto deadline = steady_now() + within;
+  const auto deadline = later(steady_now(), within);
   std::unique_lock guard(mutex_);
   for (;;) {
     if (std::optional<Reply> found = find())
@@ -49,28 +49,35 @@ result<Reply> inbox_queue::wait(duration within, Find find) {
   }
 }
 
-// Makes the batch at the front the one that is read. False when there is none.
-bool inbox_queue::open_batch() {
+// What is left of the batch that is being read, or else the one at the front.
+std::optional<batch> inbox_queue::take_batch() {
+  if (!reading_.empty())
+    return std::exchange(reading_, {});
   if (items_.empty() || !std::holds_alternative<batch>(items_.front()))
-    return false;
-  reading_ = std::move(std::get<batch>(items_.front()));
+    return std::nullopt;
+  auto found = std::move(std::get<batch>(items_.front()));
   items_.pop_front();
-  at_ = reading_.begin();
-  return true;
+  return found;
 }
 
-message inbox_queue::take_message() {
-  auto found = reading_.keep(*at_);
-  if (++at_ == reading_.end())
-    reading_ = {};
-  return found;
+std::optional<message> inbox_queue::take_message() {
+  auto from = take_batch();
+  if (!from)
+    return std::nullopt;
+  reading_ = std::move(*from);
+  return reading_.take_first();
+}
+
+void inbox_queue::pass_events() {
+  while (reading_.empty() && !items_.empty() && std::holds_alternative<node_event>(items_.front()))
+    items_.pop_front();
 }
 
 result<std::variant<message, node_event>> inbox_queue::next(duration within) {
   using either = std::variant<message, node_event>;
   return wait<either>(within, [this]() -> std::optional<either> {
-    if (!reading_.empty() || open_batch())
-      return either{take_message()};
+    if (auto message = take_message())
+      return either{std::move(*message)};
     if (items_.empty())
       return std::nullopt;
     either event{std::get<node_event>(std::move(items_.front()))};
@@ -80,24 +87,16 @@ result<std::variant<message, node_event>> inbox_queue::next(duration within) {
 }
 
 result<message> inbox_queue::next_message(duration within) {
-  return wait<message>(within, [this]() -> std::optional<message> {
-    if (!reading_.empty())
-      return take_message();
-    while (!items_.empty() && std::holds_alternative<node_event>(items_.front()))
-      items_.pop_front();
-    return open_batch() ? std::optional(take_message()) : std::nullopt;
+  return wait<message>(within, [this] {
+    pass_events();
+    return take_message();
   });
 }
 
 result<batch> inbox_queue::next_batch(duration within) {
-  return wait<batch>(within, [this]() -> std::optional<batch> {
-    while (!items_.empty() && std::holds_alternative<node_event>(items_.front()))
-      items_.pop_front();
-    if (items_.empty())
-      return std::nullopt;
-    auto found = std::move(std::get<batch>(items_.front()));
-    items_.pop_front();
-    return found;
+  return wait<batch>(within, [this] {
+    pass_events();
+    return take_batch();
   });
 }
 
@@ -136,25 +135,30 @@ inbox::~inbox() {
   end();
 }
 
+// What an inbox answers that was moved away.
+static error moved_from() {
+  return {errc::node_closed, blame::local, "this inbox was moved away"};
+}
+
 void inbox::end() noexcept {
   if (of_ && id_ != 0)
     of_->shell()->wake(actors::ask_unsubscribe{id_});
 }
 
 result<std::variant<message, node_event>> inbox::next(duration within) {
-  return queue_->next(within);
+  return queue_ ? queue_->next(within) : moved_from();
 }
 
 result<message> inbox::next_message(duration within) {
-  return queue_->next_message(within);
+  return queue_ ? queue_->next_message(within) : moved_from();
 }
 
 result<batch> inbox::next_batch(duration within) {
-  return queue_->next_batch(within);
+  return queue_ ? queue_->next_batch(within) : moved_from();
 }
 
 result<node_event> inbox::next_event(duration within) {
-  return queue_->next_event(within);
+  return queue_ ? queue_->next_event(within) : moved_from();
 }
 
 } // namespace postbus

@@ -7,6 +7,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <optional>
 
 namespace postbus::actors {
 
@@ -22,23 +23,23 @@ public:
   [[nodiscard]] result<batch> next_batch(duration within);
   [[nodiscard]] result<node_event> next_event(duration within);
 
-  /// No more will come.
-  void close();
+  /// Nobody will read: what comes is let go at once.
+  void abandon();
 
 private:
   template <class Reply, class Find>
   [[nodiscard]] result<Reply> wait(duration within, Find find);
   void put(item what);
-  [[nodiscard]] bool open_batch();
-  [[nodiscard]] message take_message();
+  void pass_events();
+  [[nodiscard]] std::optional<batch> take_batch();
+  [[nodiscard]] std::optional<message> take_message();
 
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<item> items_;
   bool closed_ = false;
-  // The batch that is being read message by message, and where it stands.
-  batch reading_;
-  batch::iterator at_;
+  bool abandoned_ = false;
+  batch reading_; // what is left of the batch that is read message by message
 };
 
 } // namespace postbus::actors

@@ -58,6 +58,11 @@ struct dial_done {
   error why;
 };
 
+/// To the node: a listener has no endpoint after all.
+struct listening_failed {
+  std::uint64_t listener = 0;
+};
+
 /// To the node, from a handle on a plain thread.
 struct ask_listen {
   std::string endpoint;
@@ -75,6 +80,10 @@ struct ask_subscribe {
 };
 struct ask_unsubscribe {
   std::uint64_t id = 0;
+};
+/// From a thread that waited too long for the answer to its `ask_subscribe`.
+struct forget_recipient {
+  std::shared_ptr<recipient> who;
 };
 struct ask_decide {
   decide what;

@@ -9,6 +9,9 @@ namespace {
 // A link takes from the node's budget in steps, so that links seldom meet there.
 constexpr std::size_t reserve_step_bytes = std::size_t{256} << 10;
 
+// A sender that waits looks so often whether the node has memory again.
+constexpr auto look_again_time = std::chrono::milliseconds(100);
+
 } // namespace
 
 link::link(const limits& bounds, std::shared_ptr<outbox_budget> budget)
@@ -57,32 +60,44 @@ send_outcome link::wait_and_push(codecs::frame_header header, const Body& body, 
   waiting_sender self;
   const auto place = waiting_.insert(waiting_.end(), &self);
   auto outcome = send_outcome::congested;
-  self.room.wait_for(guard, within, [&] {
+  const auto deadline = later(std::chrono::steady_clock::now(), within);
+  const auto served = [&] {
     if (!box_.is_closed() && (waiting_.front() != &self || !box_.has_room()))
       return false;
     outcome = push(header, body);
     return outcome != send_outcome::congested;
-  });
+  };
+  // Room in this outbox is told; that other links of the node have given some back is not.
+  while (!served() && std::chrono::steady_clock::now() < deadline)
+    self.room.wait_until(
+      guard, std::min(deadline, later(std::chrono::steady_clock::now(), look_again_time)));
   waiting_.erase(place);
   if (!waiting_.empty())
     waiting_.front()->room.notify_one();
   return outcome;
 }
 
+// Bytes are taken from the node's budget ahead, so that links seldom meet there; when it is nearly
+// used up, just those that are needed.
 bool link::reserve(std::size_t bytes) {
   const auto needed = box_.data_bytes() + bytes;
   if (needed <= reserved_bytes_ || box_.is_closed())
     return true;
-  const auto more = std::max(needed - reserved_bytes_, reserve_step_bytes);
-  if (!budget_->take(more))
-    return false;
+  auto more = std::max(needed - reserved_bytes_, reserve_step_bytes);
+  if (!budget_->take(more)) {
+    more = needed - reserved_bytes_;
+    if (!budget_->take(more)) {
+      if (box_.data_frames() > 0)
+        return false;
+      budget_->overdraw(more);
+    }
+  }
   reserved_bytes_ += more;
   return true;
 }
 
 void link::settle_reserve() {
-  if (reserved_bytes_ < box_.data_bytes() + 4 * reserve_step_bytes
-      && !(box_.data_bytes() == 0 && box_.is_closed()))
+  if (box_.data_bytes() > 0 && reserved_bytes_ < box_.data_bytes() + 4 * reserve_step_bytes)
     return;
   const auto spare = reserved_bytes_ - box_.data_bytes();
   reserved_bytes_ -= spare;

@@ -19,22 +19,30 @@
 
 namespace postbus::actors {
 
-/// What all outboxes of one node may hold together.
+/// What all outboxes of one node may hold together. May be overdrawn: an empty outbox always takes
+/// one frame.
 class outbox_budget {
 public:
-  explicit outbox_budget(std::size_t bytes_max) noexcept : left_(bytes_max) {}
+  explicit outbox_budget(std::size_t bytes_max) noexcept
+    : left_(static_cast<std::int64_t>(bytes_max)) {}
 
-  [[nodiscard]] bool take(std::size_t bytes) noexcept {
+  [[nodiscard]] bool take(std::size_t wanted) noexcept {
+    const auto bytes = static_cast<std::int64_t>(wanted);
     auto left = left_.load(std::memory_order_relaxed);
     while (left >= bytes)
       if (left_.compare_exchange_weak(left, left - bytes, std::memory_order_relaxed))
         return true;
     return false;
   }
-  void give_back(std::size_t bytes) noexcept { left_.fetch_add(bytes, std::memory_order_relaxed); }
+  void overdraw(std::size_t bytes) noexcept {
+    left_.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
+  }
+  void give_back(std::size_t bytes) noexcept {
+    left_.fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
+  }
 
 private:
-  std::atomic<std::size_t> left_;
+  std::atomic<std::int64_t> left_;
 };
 
 class link {

@@ -15,7 +15,7 @@ constexpr auto rest_time = std::chrono::milliseconds(100);
 } // namespace
 
 listener::listener(caf::actor_config& config, loop& home, options how)
-  : bound(config, home), where_(std::move(how.where)), node_(std::move(how.node)),
+  : bound(config, home), where_(std::move(how.where)), id_(how.id), node_(std::move(how.node)),
     reply_(std::move(how.reply)), resolver_(home.io()), acceptor_(home.io()),
     rest_timer_(home.io()) {}
 
@@ -39,7 +39,7 @@ void listener::resolve() {
   asio::error_code no_address;
   const auto address = asio::ip::make_address(where_.host, no_address);
   if (!no_address)
-    return open({address, where_.port});
+    return open({{address, where_.port}});
   resolver_.async_resolve(where_.host, std::to_string(where_.port),
                           [this, alive = self()](asio::error_code failed, const auto& found) {
                             if (failed == asio::error::operation_aborted)
@@ -47,12 +47,32 @@ void listener::resolve() {
                             if (failed || found.empty())
                               return refuse(errc::resolve_failed,
                                             where_.host + ": " + failed.message());
-                            open(found.begin()->endpoint());
+                            std::vector<asio::ip::tcp::endpoint> addresses;
+                            for (const auto& entry : found)
+                              addresses.push_back(entry.endpoint());
+                            open(addresses);
                           });
 }
 
-void listener::open(const asio::ip::tcp::endpoint& at) {
+// The first address of a name that can be listened on.
+void listener::open(const std::vector<asio::ip::tcp::endpoint>& addresses) {
+  std::string failures;
+  for (const auto& at : addresses) {
+    auto failed = try_open(at);
+    if (!failed) {
+      where_.host = at.address().to_string();
+      where_.port = acceptor_.local_endpoint(failed).port();
+      reply_(to_string(where_));
+      return await_connection();
+    }
+    failures += (failures.empty() ? "" : "; ") + text_of(at) + ": " + failed.message();
+  }
+  refuse(errc::listen_failed, failures);
+}
+
+asio::error_code listener::try_open(const asio::ip::tcp::endpoint& at) {
   asio::error_code failed;
+  acceptor_.close(failed);
   acceptor_.open(at.protocol(), failed);
   if (!failed)
     acceptor_.set_option(asio::socket_base::reuse_address(true), failed);
@@ -62,16 +82,12 @@ void listener::open(const asio::ip::tcp::endpoint& at) {
     acceptor_.listen(asio::socket_base::max_listen_connections, failed);
   if (!failed)
     acceptor_.non_blocking(true, failed);
-  if (failed)
-    return refuse(errc::listen_failed, text_of(at) + ": " + failed.message());
-  where_.host = at.address().to_string();
-  where_.port = acceptor_.local_endpoint(failed).port();
-  reply_(to_string(where_));
-  await_connection();
+  return failed;
 }
 
 void listener::refuse(errc code, const std::string& detail) {
   reply_(error{code, blame::local, detail});
+  post(node_, listening_failed{id_});
   post(caf::actor{this}, finish{});
 }
 

@@ -6,12 +6,15 @@
 #include "postbus/actors/internal_messages.hpp"
 #include "postbus/actors/loop.hpp"
 
+#include <vector>
+
 namespace postbus::actors {
 
 class listener final : public bound<caf::event_based_actor> {
 public:
   struct options {
     endpoint where;
+    std::uint64_t id = 0; ///< Names it to its node.
     caf::actor node;
     answer<std::string> reply; ///< The endpoint in use, or why there is none.
   };
@@ -24,7 +27,8 @@ public:
 private:
   void leave() override;
   void resolve();
-  void open(const asio::ip::tcp::endpoint& at);
+  void open(const std::vector<asio::ip::tcp::endpoint>& addresses);
+  [[nodiscard]] asio::error_code try_open(const asio::ip::tcp::endpoint& at);
   void refuse(errc code, const std::string& detail);
   void await_connection();
   void accept_some();
@@ -32,6 +36,7 @@ private:
   [[nodiscard]] caf::strong_actor_ptr self() { return caf::strong_actor_ptr{this->ctrl()}; }
 
   endpoint where_;
+  std::uint64_t id_;
   caf::actor node_;
   answer<std::string> reply_;
   tcp_resolver resolver_;

@@ -102,6 +102,8 @@ struct arm_deadline;
 struct tick_node;
 struct accepted;
 struct dial_done;
+struct listening_failed;
+struct forget_recipient;
 struct ask_listen;
 struct ask_connect;
 struct ask_subscribe;
@@ -140,6 +142,8 @@ struct ask_end;
   X(postbus::actors::tick_node)                                                                    \
   X(postbus::actors::accepted)                                                                     \
   X(postbus::actors::dial_done)                                                                    \
+  X(postbus::actors::listening_failed)                                                             \
+  X(postbus::actors::forget_recipient)                                                             \
   X(postbus::actors::ask_listen)                                                                   \
   X(postbus::actors::ask_connect)                                                                  \
   X(postbus::actors::ask_subscribe)                                                                \

@@ -71,7 +71,7 @@ result<node_id> node::connect(std::string_view endpoint, duration within) const 
     return on_a_loop("connect");
   const actors::waiting_thread<node_id> here;
   access_->shell()->wake(actors::ask_connect{std::string(endpoint), within, here.make_answer()});
-  return here.wait(within + answer_time);
+  return here.wait(within > duration::max() - answer_time ? within : within + answer_time);
 }
 
 sender node::to(const node_id& peer) const {
@@ -97,16 +97,18 @@ postbus::inbox node::deciding_inbox() const {
 
 postbus::inbox node::make_inbox(bool decides) const {
   auto queue = std::make_shared<actors::inbox_queue>();
-  const auto failed = [&](result<subscription> made) {
-    if (!made)
-      queue->close();
-    return made ? made->id : 0;
-  };
-  if (actors::loop::on_any())
-    return {queue, access_, failed(on_a_loop("inbox"))};
-  const actors::waiting_thread<subscription> here;
-  access_->shell()->wake(actors::ask_subscribe{{.decides = decides}, queue, here.make_answer()});
-  return {queue, access_, failed(here.wait(answer_time))};
+  result<subscription> made = on_a_loop("inbox");
+  if (!actors::loop::on_any()) {
+    const actors::waiting_thread<subscription> here;
+    access_->shell()->wake(actors::ask_subscribe{{.decides = decides}, queue, here.make_answer()});
+    made = here.wait(answer_time);
+  }
+  if (made)
+    return {queue, access_, made->id};
+  // Should the node take the subscription after all, nobody would read what it brings.
+  queue->abandon();
+  access_->shell()->wake(actors::forget_recipient{queue});
+  return {queue, access_, 0};
 }
 
 bool node::accept(const incoming& request) const {
@@ -130,7 +132,8 @@ result<void> node::close(duration drain) const {
     return on_a_loop("close");
   access_->shell()->wake(actors::ask_close{{drain, errc::closed}});
   // The core ends within the drain, the linger time and one second more.
-  if (!access_->wait_closed_until(actors::steady_now() + drain + std::chrono::seconds(10)))
+  if (!access_->wait_closed_until(
+        later(later(actors::steady_now(), drain), std::chrono::seconds(10))))
     return error{errc::timeout, blame::local, "closing the node"};
   return {};
 }

@@ -1,6 +1,6 @@
 // node: what users hold of a node. A small handle to copy about, for actors and plain threads alike;
 // it may outlive its runtime and then answers `closed`. Calls with a time may block that long; made on
-// a loop they answer `would_deadlock`. Actors talk to `actor()` with the messages of actors/messages.hpp.
+// a loop they answer `would_deadlock`, and a send does not wait there. Actors talk to `actor()` with the messages of actors/messages.hpp.
 #pragma once
 
 #include "postbus/actors/inbox.hpp"

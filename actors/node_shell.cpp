@@ -3,19 +3,13 @@
 #include "postbus/actors/connection.hpp"
 #include "postbus/actors/dialer.hpp"
 #include "postbus/actors/listener.hpp"
+#include "postbus/bus/overloaded.hpp"
 
 #include <algorithm>
 
 namespace postbus::actors {
 
 namespace {
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
 
 // The endpoint that `text` names, when it is one that this version offers.
 result<endpoint> offered(const std::string& text) {
@@ -66,7 +60,9 @@ caf::behavior node_shell::make_behavior() {
       return promised;
     },
     [this](const send_message& what) { return send_one(what); },
-    [this](const subscribe& ask) {
+    [this](const subscribe& ask) -> caf::result<subscription> {
+      if (!ask.subscriber)
+        return to_caf({errc::bad_option, blame::local, "no subscriber"});
       auto made = start_telling({ask.messages, ask.events, ask.decides},
                                 std::make_shared<subscribed_actor>(ask.subscriber, ask.mode));
       // A subscriber that dies is forgotten. It holds no more of the node than whom to tell.
@@ -74,19 +70,8 @@ caf::behavior node_shell::make_behavior() {
         [shell = access_->shell(), made] { shell->wake(ask_unsubscribe{made.id}); });
       return made;
     },
-    [this](const unsubscribe& ask) {
-      const auto known = core_.unsubscribe(ask.which.id);
-      audiences_.erase(ask.which.id);
-      drive();
-      return known;
-    },
-    [this](const decide& what) {
-      const auto in_time = core_.decide(
-        what.connection,
-        what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason});
-      drive();
-      return in_time;
-    },
+    [this](const unsubscribe& ask) { return stop_telling(ask.which.id); },
+    [this](const decide& what) { return settle_request(what); },
     [this](const close_node& how) {
       answer<closed> reply;
       auto promised = promise(reply);
@@ -98,17 +83,15 @@ caf::behavior node_shell::make_behavior() {
     [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },
     [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
     [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },
-    [this](const ask_unsubscribe& ask) {
-      core_.unsubscribe(ask.id);
-      audiences_.erase(ask.id);
-      drive();
+    [this](const ask_unsubscribe& ask) { stop_telling(ask.id); },
+    [this](const forget_recipient& gone) {
+      const auto found = std::find_if(audiences_.begin(), audiences_.end(), [&](const auto& each) {
+        return each.second.who == gone.who;
+      });
+      if (found != audiences_.end())
+        stop_telling(found->first);
     },
-    [this](const ask_decide& ask) {
-      ask.reply(core_.decide(
-        ask.what.connection,
-        ask.what.accept ? result<void>{} : error{errc::rejected, blame::local, ask.what.reason}));
-      drive();
-    },
+    [this](const ask_decide& ask) { ask.reply(settle_request(ask.what)); },
     [this](const ask_close& ask) { start_closing(ask.how); },
     [this](const ask_end&) {
       for (auto& [id, at] : connections_)
@@ -117,11 +100,11 @@ caf::behavior node_shell::make_behavior() {
     },
     // -- from this node's own actors
     [this](const frames_arrived& arrived) {
-      core_.on(arrived.connection, bus::received{arrived.frames}, steady_now());
+      core_.on(arrived.connection, bus::received{arrived.frames});
       drive();
     },
     [this](const session_told& told) {
-      core_.on(told.connection, std::move(*told.event), steady_now());
+      core_.on(told.connection, std::move(*told.event));
       drive();
     },
     [this](const settle_receipts& what) {
@@ -138,6 +121,7 @@ caf::behavior node_shell::make_behavior() {
       drive();
     },
     [this](const accepted& taken) { spawn_listening(taken.socket); },
+    [this](const listening_failed& failed) { listeners_.erase(failed.listener); },
     [this](const dial_done& told) { on_dial_done(told); },
     [this](const finish&) { quit(); },
   };
@@ -146,12 +130,15 @@ caf::behavior node_shell::make_behavior() {
 void node_shell::leave() {
   timer_.reset();
   access_->shell()->detach();
-  for (const auto& each : listeners_)
+  for (const auto& [id, each] : listeners_)
     post(each, finish{});
   for (const auto& [id, each] : dials_)
     post(each.actor, finish{});
   for (const auto& [id, each] : connections_)
     post(each.actor, finish{});
+  if (!finished_)
+    for (const auto& [id, each] : audiences_) // ended from outside: nobody else tells them
+      each.who->take(node_event{closed{}});
   listeners_.clear();
   dials_.clear();
   connections_.clear();
@@ -169,8 +156,12 @@ void node_shell::start_listening(const std::string& text, const answer<std::stri
     return reply(where.error());
   if (core_.is_closing())
     return reply(error{errc::node_closed, blame::local, {}});
-  listeners_.push_back(
-    spawn_on<listener>(system(), home(), listener::options{*where, caf::actor{this}, reply}));
+  if (where->expected && where->expected != core_.id())
+    return reply(error{errc::wrong_node, blame::local, "this node has another id than " + text});
+  const auto id = ++last_listener_;
+  listeners_.emplace(
+    id,
+    spawn_on<listener>(system(), home(), listener::options{*where, id, caf::actor{this}, reply}));
 }
 
 void node_shell::start_dialing(const std::string& text, duration within,
@@ -185,7 +176,7 @@ void node_shell::start_dialing(const std::string& text, duration within,
   const auto id = ++last_dial_;
   auto who =
     spawn_on<dialer>(system(), home(), dialer::options{*where, within, id, caf::actor{this}});
-  dials_.emplace(id, dial{std::move(who), where->expected, steady_now() + within, reply});
+  dials_.emplace(id, dial{std::move(who), where->expected, later(steady_now(), within), reply});
 }
 
 subscription node_shell::start_telling(bus::subscription_options wants,
@@ -206,8 +197,23 @@ send_outcome node_shell::send_one(const send_message& what) {
   return to->send({.flags = flags, .tag = what.tag}, what.body);
 }
 
+bool node_shell::stop_telling(bus::subscription_id id) {
+  const auto known = core_.unsubscribe(id);
+  audiences_.erase(id);
+  drive();
+  return known;
+}
+
+bool node_shell::settle_request(const decide& what) {
+  const auto in_time =
+    core_.decide(what.connection,
+                 what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason});
+  drive();
+  return in_time;
+}
+
 void node_shell::start_closing(const close_node& how) {
-  for (const auto& each : listeners_)
+  for (const auto& [id, each] : listeners_)
     post(each, finish{});
   listeners_.clear();
   for (const auto& [id, each] : dials_) {
@@ -229,8 +235,7 @@ void node_shell::on_dial_done(const dial_done& told) {
   dials_.erase(found);
   if (!told.socket)
     return of.reply(told.why);
-  auto started =
-    core_.start({bus::session::role::dialer, told.socket->peer, of.expected}, steady_now());
+  auto started = core_.start({bus::session::role::dialer, told.socket->peer, of.expected});
   if (!started)
     return of.reply(started.error());
   // The time for connecting covers the handshake, too.
@@ -242,7 +247,7 @@ void node_shell::on_dial_done(const dial_done& told) {
 
 void node_shell::spawn_listening(std::shared_ptr<socket_box> socket) {
   // A node that closes takes nobody in; the socket closes with its box.
-  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}}, steady_now()))
+  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}}))
     spawn_connection(std::move(*started), std::move(socket));
 }
 
@@ -268,7 +273,7 @@ void node_shell::drive() {
 void node_shell::obey(bus::node::output& what) {
   using core = bus::node;
   std::visit(
-    overloaded{
+    bus::overloaded{
       [&](core::accept_connection& order) { command_connection(order.connection, {order}); },
       [&](core::close_connection& order) { command_connection(order.connection, {order}); },
       [&](core::end_connection& order) { command_connection(order.connection, {order}); },
@@ -309,6 +314,7 @@ void node_shell::command_connection(bus::connection_id id, command what) {
 }
 
 void node_shell::become_closed() {
+  finished_ = true;
   for (const auto& reply : waiting_for_close_)
     reply(closed{});
   waiting_for_close_.clear();

@@ -40,6 +40,8 @@ private:
   void start_listening(const std::string& text, const answer<std::string>& reply);
   void start_dialing(const std::string& text, duration within, const answer<node_id>& reply);
   subscription start_telling(bus::subscription_options wants, std::shared_ptr<recipient> who);
+  bool stop_telling(bus::subscription_id id);
+  bool settle_request(const decide& what);
   void start_closing(const close_node& how);
   [[nodiscard]] send_outcome send_one(const send_message& what);
   template <class T>
@@ -75,9 +77,11 @@ private:
   };
   std::unordered_map<std::uint64_t, dial> dials_;
   std::uint64_t last_dial_ = 0;
-  std::vector<caf::actor> listeners_;
+  std::unordered_map<std::uint64_t, caf::actor> listeners_;
+  std::uint64_t last_listener_ = 0;
   std::unordered_map<bus::subscription_id, audience> audiences_;
   std::vector<answer<closed>> waiting_for_close_;
+  bool finished_ = false;
 };
 
 } // namespace postbus::actors

@@ -83,14 +83,14 @@ runtime::~runtime() {
   for (const auto& each : parts_->nodes)
     if (auto access = each.lock())
       open.push_back(std::move(access));
-  const auto drained = actors::steady_now() + parts_->how.close_time;
+  const auto drained = later(actors::steady_now(), parts_->how.close_time);
   for (const auto& each : open)
     each->shell()->wake(actors::ask_close{{parts_->how.close_time, errc::shutting_down}});
   for (const auto& each : open)
-    if (!each->wait_closed_until(drained + reset_time))
+    if (!each->wait_closed_until(later(drained, reset_time)))
       each->shell()->wake(actors::ask_end{});
   for (const auto& each : open)
-    (void)each->wait_closed_until(drained + 2 * reset_time);
+    (void)each->wait_closed_until(later(drained, 2 * reset_time));
   for (const auto& each : parts_->loops)
     each->finish(reset_time);
 }

@@ -1,6 +1,7 @@
 // runtime: owns the loops on which nodes live. Made from an actor system, or making one of its own;
 // destroyed before it. Its destructor closes every node in order, within a time, resets what is
-// left, and joins the loops. Never destroy one on a loop.
+// left, and joins the loops; it waits for a name that the system is still resolving, however long that
+// takes. Never destroy one on a loop.
 #pragma once
 
 #include "postbus/actors/node.hpp"

@@ -196,34 +196,54 @@ public:
     }
 
   private:
+    friend class batch;
+
     const bus::delivery* home_ = nullptr;
     std::size_t run_ = 0;
     const std::byte* at_ = nullptr;
   };
 
   batch() noexcept = default;
-  explicit batch(bus::shared<bus::delivery> home) noexcept : home_(std::move(home)) {}
+  explicit batch(bus::shared<bus::delivery> home) noexcept : home_(std::move(home)) {
+    first_ = {*home_, 0};
+    size_ = static_cast<std::size_t>(home_->frames().frames());
+  }
 
   /// Who sent them.
   [[nodiscard]] const node_id& from() const noexcept { return home_->from(); }
   /// Messages in it.
-  [[nodiscard]] std::size_t size() const noexcept {
-    return home_ ? static_cast<std::size_t>(home_->frames().frames()) : 0;
-  }
+  [[nodiscard]] std::size_t size() const noexcept { return size_; }
   [[nodiscard]] bool empty() const noexcept { return size() == 0; }
   /// Bytes of all its frames, headers included.
   [[nodiscard]] std::size_t size_bytes() const noexcept {
-    return home_ ? static_cast<std::size_t>(home_->frames().bytes()) : 0;
+    std::size_t sum = 0;
+    if (home_)
+      for (auto run = first_.run_; run < home_->frames().runs().size(); ++run) {
+        const auto& in = home_->frames().runs()[run];
+        sum += static_cast<std::size_t>(in.end - (run == first_.run_ ? first_.at_ : in.begin));
+      }
+    return sum;
   }
 
-  [[nodiscard]] iterator begin() const noexcept { return home_ ? iterator{*home_, 0} : iterator{}; }
+  [[nodiscard]] iterator begin() const noexcept { return first_; }
   [[nodiscard]] iterator end() const noexcept { return {}; }
 
   /// The message that `view`, found in this batch, looks at; it keeps the batch's bytes charged.
   [[nodiscard]] message keep(message_view view) const { return {home_, view}; }
 
+  /// The first message, taken out: the batch begins behind it. Must not be empty.
+  [[nodiscard]] message take_first() {
+    auto first = keep(*first_);
+    ++first_;
+    if (--size_ == 0)
+      *this = {};
+    return first;
+  }
+
 private:
   bus::shared<bus::delivery> home_;
+  iterator first_;
+  std::size_t size_ = 0;
 };
 
 } // namespace postbus

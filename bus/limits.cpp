@@ -5,10 +5,13 @@
 
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace postbus {
 
 namespace {
+
+constexpr auto year = std::chrono::hours(24) * 366;
 
 /// What is wrong with a set of limits: the first thing that is found.
 class findings {
@@ -74,6 +77,13 @@ result<void> limits::check() const {
   found.positive("probe_time_max", probe_time_max);
   found.not_negative("drain_time_max", drain_time_max);
   found.not_negative("linger_time_max", linger_time_max);
+  // Added to a moment, it must still be one.
+  for (const auto& [name, span] : {std::pair{"handshake_time_max", handshake_time_max},
+                                   {"stall_time_max", stall_time_max},
+                                   {"idle_time_max", idle_time_max},
+                                   {"drain_time_max", drain_time_max},
+                                   {"linger_time_max", linger_time_max}})
+    found.most(name, span, duration(year), "1 year");
   // Before anything is multiplied by it.
   found.least("keepalive_time", keepalive_time,
               duration(std::chrono::milliseconds(bus::keepalive_ms_min)), "100 ms");

@@ -1,18 +1,12 @@
 #include "postbus/bus/node.hpp"
 
+#include "postbus/bus/overloaded.hpp"
 #include <algorithm>
 #include <bit>
 
 namespace postbus::bus {
 
 namespace {
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
 
 std::string host_of(const std::string& address) {
   return address.substr(0, address.rfind(':'));
@@ -32,18 +26,19 @@ node::connection* node::find(connection_id id) {
 
 // -- connections ------------------------------------------------------------------
 
-result<node::started> node::start(start_options who, time_point now) {
+result<node::started> node::start(start_options who) {
   if (closing_)
     return error{errc::node_closed, blame::local, {}};
-  const auto host = host_of(who.address);
-  make_room(host);
   const auto id = ++last_id_;
   auto& at = connections_[id];
   at.role = who.role;
   at.address = std::move(who.address);
-  at.host = host;
-  opening_[host].insert(id);
-  ++opening_count_;
+  if (who.role == session::role::listener) {
+    at.host = host_of(at.address);
+    make_room(at.host);
+    opening_[at.host].insert(id);
+    ++opening_count_;
+  }
 
   started result{id, {}};
   auto& how = result.how;
@@ -58,7 +53,6 @@ result<node::started> node::start(start_options who, time_point now) {
   how.bounds = options_.bounds;
   how.window_bytes_max = window_share_;
   how.takes_messages = subscriptions_.anybody_takes_messages();
-  (void)now;
   return result;
 }
 
@@ -83,8 +77,8 @@ void node::make_room(const std::string& host) {
 }
 
 void node::no_longer_pending(connection_id id, connection& at) {
-  if (!std::exchange(at.pending, false))
-    return;
+  if (!std::exchange(at.pending, false) || at.role == session::role::dialer)
+    return; // what was dialed here was asked for, and takes no stranger's place
   --opening_count_;
   const auto found = opening_.find(at.host);
   found->second.erase(id);
@@ -92,8 +86,7 @@ void node::no_longer_pending(connection_id id, connection& at) {
     opening_.erase(found);
 }
 
-void node::on(connection_id id, session_event event, time_point now) {
-  (void)now;
+void node::on(connection_id id, session_event event) {
   auto* at = find(id);
   if (at == nullptr)
     return;
@@ -131,7 +124,7 @@ void node::on_hello(connection_id id, connection& at, hello peer) {
 
 bool node::decide(connection_id id, const result<void>& answer) {
   const auto* at = find(id);
-  if (at == nullptr || !at->pending)
+  if (at == nullptr || !peers_.is_asked(id))
     return false;
   if (answer)
     peers_.agreed(id);
@@ -154,6 +147,8 @@ void node::on_opened(connection_id id, connection& at) {
 }
 
 void node::on_received(connection& at, const shared<received_frames>& frames) {
+  if (!at.linked)
+    return; // it was turned away while these were on their way
   at.frames_received += frames->frames();
   if (subscriptions_.push(at.peer.id, frames) == 0)
     at.frames_unclaimed += frames->frames();
@@ -269,6 +264,12 @@ subscription_id node::subscribe(subscription_options wants, shared<receipt> slot
 bool node::unsubscribe(subscription_id id) {
   const auto before = subscriptions_.anybody_takes_messages();
   const auto found = subscriptions_.remove(id);
+  // What nobody else was given either is lost, and said to be.
+  const auto dropped = subscriptions_.take_dropped();
+  if (!subscriptions_.anybody_takes_messages())
+    for (const auto& [peer, frames] : dropped)
+      if (const auto at = peers_.find(peer))
+        connections_[*at].frames_unclaimed += frames;
   if (subscriptions_.anybody_takes_messages() != before)
     for (const auto& [each, at] : connections_)
       outputs_.push_back(adjust_connection{each, false, window_share_});
@@ -278,7 +279,8 @@ bool node::unsubscribe(subscription_id id) {
 // -- the end ----------------------------------------------------------------------
 
 void node::close(const error& why, duration drain, time_point now) {
-  const auto deadline = now + drain + options_.bounds.linger_time_max + std::chrono::seconds(1);
+  const auto deadline =
+    later(later(now, drain), options_.bounds.linger_time_max + std::chrono::seconds(1));
   if (closing_ && deadline >= close_deadline_)
     return;
   if (!std::exchange(closing_, true))

@@ -107,12 +107,12 @@ public:
       how; ///< To construct the session with; set `charge` if the driver wants to be woken.
   };
   /// A transport connection exists. `node_closed` once the node is closing.
-  [[nodiscard]] result<started> start(start_options who, time_point now);
+  [[nodiscard]] result<started> start(start_options who);
   /// Something happened on it.
-  void on(connection_id id, session_event event, time_point now);
+  void on(connection_id id, session_event event);
   /// Its session must be ticked at `when`.
   void arm(connection_id id, time_point when) { wheel_.arm(id, when); }
-  /// The application's answer to `incoming`. False if nothing is to be decided there any more.
+  /// The application's answer to `incoming`. False if nothing is asked there, or not any more.
   bool decide(connection_id id, const result<void>& answer);
 
   // -- subscribers --------------------------------------------------------------------
@@ -177,7 +177,7 @@ private:
   subscriptions subscriptions_;
   std::unordered_map<connection_id, connection> connections_;
   connection_id last_id_ = 0;
-  // Connections that are not open, by host, oldest first.
+  // Strangers' connections that are not open, by host, oldest first.
   std::map<std::string, std::set<connection_id>> opening_;
   std::size_t opening_count_ = 0;
   // Dials that ended because the peer is connected already, while that connection still opens.

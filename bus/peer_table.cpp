@@ -11,6 +11,16 @@ void peer_table::arrived(const candidate& who) {
   reconsider(of);
 }
 
+bool peer_table::is_asked(connection_id connection) const {
+  const auto owner = owner_.find(connection);
+  if (owner == owner_.end())
+    return false;
+  const auto& others = peers_.at(owner->second).others;
+  return std::any_of(others.begin(), others.end(), [&](const entry& other) {
+    return other.who.connection == connection && other.state == standing::asked;
+  });
+}
+
 void peer_table::agreed(connection_id connection) {
   peer* of = nullptr;
   auto* which = find_entry(connection, of);

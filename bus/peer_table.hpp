@@ -59,6 +59,8 @@ public:
 
   /// A connection's hello passed all checks (and, when dialed, the peer's welcome is in).
   void arrived(const candidate& who);
+  /// True while the application's answer is awaited.
+  [[nodiscard]] bool is_asked(connection_id connection) const;
   /// The application takes it.
   void agreed(connection_id connection);
   /// Both sides have accepted. False when it must not live: then it was turned away.

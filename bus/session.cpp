@@ -156,13 +156,13 @@ void session::close(const error& why, duration drain, time_point now) {
   if (phase_ == phase::open)
     begin_drain(why, drain, now);
   else if (phase_ == phase::draining)
-    drain_deadline_ = std::min(drain_deadline_, now + drain);
+    drain_deadline_ = std::min(drain_deadline_, later(now, drain));
 }
 
 void session::begin_drain(const error& why, duration drain, time_point now) {
   phase_ = phase::draining;
   reason_ = why;
-  drain_deadline_ = now + drain;
+  drain_deadline_ = later(now, drain);
   settle();
 }
 

@@ -18,6 +18,10 @@ bool subscriptions::remove(subscription_id id) {
     return false;
   takers_ -= found->second.wants.messages ? 1 : 0;
   deciders_ -= found->second.wants.decides ? 1 : 0;
+  auto& waiting = found->second.waiting;
+  for (std::size_t index = 0; index < waiting.size(); ++index)
+    if (const auto* messages = std::get_if<batch>(&waiting[index]))
+      dropped_[messages->from()] += messages->size();
   all_.erase(found);
   return true;
 }

@@ -10,6 +10,7 @@
 #include <cstdint>
 #include <map>
 #include <optional>
+#include <utility>
 #include <variant>
 
 namespace postbus::bus {
@@ -37,8 +38,12 @@ public:
 
   /// A new subscription; `slot` is told when a batch handed to it is let go.
   subscription_id add(subscription_options wants, shared<receipt> slot);
-  /// Forgets it. What waited for it alone is let go. False if there is none.
+  /// Forgets it. What waited for it is let go, and counted as dropped. False if there is none.
   bool remove(subscription_id id);
+  /// Messages that waited for subscriptions which were removed, by peer, since last asked.
+  [[nodiscard]] std::map<node_id, std::uint64_t> take_dropped() {
+    return std::exchange(dropped_, {});
+  }
 
   /// Messages from `from`, for everybody who wants messages. Says how many that are.
   std::size_t push(const node_id& from, const shared<received_frames>& frames);
@@ -72,6 +77,7 @@ private:
   subscription_id last_id_ = 0;
   std::size_t takers_ = 0;
   std::size_t deciders_ = 0;
+  std::map<node_id, std::uint64_t> dropped_;
   fifo<output> outputs_;
 };
 

@@ -14,4 +14,9 @@ using duration = std::chrono::steady_clock::duration;
 /// "Never", as a deadline.
 inline constexpr time_point never = time_point::max();
 
+/// `span` after `now`; `never` when that is beyond all time, so that "for ever" may be asked for.
+[[nodiscard]] constexpr time_point later(time_point now, duration span) noexcept {
+  return span > never - now ? never : now + span;
+}
+
 } // namespace postbus

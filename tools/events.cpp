@@ -1,5 +1,6 @@
 #include "postbus/tools/events.hpp"
 
+#include "postbus/bus/overloaded.hpp"
 #include "postbus/tools/text.hpp"
 
 #include <fmt/core.h>
@@ -7,13 +8,6 @@
 namespace tool {
 
 namespace {
-
-template <class... Ts>
-struct overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <class... Ts>
-overloaded(Ts...) -> overloaded<Ts...>;
 
 std::string line(std::string_view what, std::string_view text) {
   return fmt::format("{:<13} {}", what, text);
@@ -43,7 +37,7 @@ bool is_ordinary(postbus::errc reason) noexcept {
 
 std::string line_of(const postbus::node_event& event) {
   return std::visit(
-    overloaded{
+    postbus::bus::overloaded{
       [](const postbus::incoming& asks) {
         return line("incoming", fmt::format("{} from {}", to_string(asks.peer), asks.address));
       },
@@ -72,7 +66,7 @@ std::string line_of(const postbus::message& message) {
 
 std::string json_of(const postbus::node_event& event) {
   return json_line(std::visit(
-    overloaded{
+    postbus::bus::overloaded{
       [](const postbus::incoming& asks) -> nlohmann::json {
         return {{"event", "incoming"}, {"peer", to_string(asks.peer)}, {"address", asks.address}};
       },

@@ -112,7 +112,9 @@ exit_code pinging::report() {
   }
   std::sort(times_.begin(), times_.end());
   const auto at = [&](std::size_t percent) {
-    return time_text(times_[(times_.size() - 1) * percent / 100]);
+    // Of the times in order, the first that so many of a hundred do not exceed.
+    const auto rank = (times_.size() * percent + 99) / 100;
+    return time_text(times_[rank == 0 ? 0 : rank - 1]);
   };
   fmt::print("round trip: min {}, p50 {}, p99 {}, max {}\n", at(0), at(50), at(99), at(100));
   return times_.size() == asked_ && !over_ ? exit_code::ok : exit_code::failed;

@@ -207,10 +207,10 @@ exit_code sending::report(ended how_it_ended) {
   }
   const auto& account = over_->account;
   const auto seconds = std::chrono::duration<double>(progress_->elapsed()).count();
-  complain(
-    fmt::format("{} sent, {} confirmed ({} in {}, {}/s)", counted(messages_, "message"),
-                account.confirmed, bytes_text(bytes_), time_text(progress_->elapsed()),
-                bytes_text(static_cast<std::uint64_t>(static_cast<double>(bytes_) / seconds))));
+  complain(fmt::format(
+    "{} sent, {} confirmed ({} in {}, {}/s)", counted(messages_ - account.unsent, "message"),
+    account.confirmed, bytes_text(bytes_), time_text(progress_->elapsed()),
+    bytes_text(static_cast<std::uint64_t>(static_cast<double>(bytes_) / seconds))));
   const auto all_confirmed = account.confirmed == messages_;
   if (how_it_ended == ended::complete && all_confirmed)
     return exit_code::ok;

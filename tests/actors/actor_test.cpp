@@ -84,6 +84,26 @@ TEST_CASE("an operation that fails answers an actor with the error and its words
         == errc::connect_failed);
 }
 
+TEST_CASE("a subscription without a subscriber is refused, and the node lives on") {
+  runtime bus;
+  auto node = bus.spawn_node();
+  caf::scoped_actor self{bus.system()};
+  CHECK(refused<subscription>(self, node.actor(), subscribe{}) == errc::bad_option);
+  CHECK(node.listen("tcp://127.0.0.1:0").has_value());
+}
+
+TEST_CASE("a node whose actor is ended from outside tells its inboxes and its peers") {
+  runtime bus;
+  connected_pair pair(bus);
+  auto near = pair.near.inbox();
+  auto far = pair.far.inbox();
+  caf::anon_send_exit(pair.far.actor(), caf::exit_reason::user_shutdown);
+  CHECK(next_event<disconnected>(near).has_value());
+  CHECK(next_event<closed>(far).has_value());
+  CHECK(far.next(patience).error() == errc::node_closed);
+  CHECK(pair.far.close().has_value());
+}
+
 TEST_CASE("an actor's handle of a node outlives the runtime, and asking it fails") {
   system_config config;
   caf::actor_system system{config};
@@ -93,7 +113,8 @@ TEST_CASE("an actor's handle of a node outlives the runtime, and asking it fails
     kept = bus.spawn_node().actor();
   }
   caf::scoped_actor self{system};
-  CHECK(refused<std::string>(self, kept, postbus::listen{"tcp://127.0.0.1:0"}));
+  const auto why = refused<std::string>(self, kept, postbus::listen{"tcp://127.0.0.1:0"});
+  CHECK(from_caf(why) == errc::node_closed);
 }
 
 TEST_CASE("an actor that subscribes to batches gets all messages of a read in one") {

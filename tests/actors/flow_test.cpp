@@ -207,3 +207,80 @@ TEST_CASE("an inbox that is dropped while it holds back a sender lets the others
     REQUIRE(stays.next_message(patience).has_value());
   sender.join();
 }
+
+TEST_CASE("a node that has sent to many peers can send to the next, and gives what it took back") {
+  runtime bus;
+  limits tight;
+  tight.node_outbox_bytes_max = tight.outbox_bytes_max = 256 << 10;
+  auto near = bus.spawn_node({.id = {}, .init = {}, .bounds = tight});
+  std::vector<node> peers;
+  std::vector<inbox> inboxes;
+  for (int count = 0; count < 5; ++count) {
+    peers.push_back(bus.spawn_node());
+    inboxes.push_back(peers.back().inbox());
+    const auto at = peers.back().listen("tcp://127.0.0.1:0");
+    REQUIRE(at.has_value());
+    REQUIRE(near.connect(*at).has_value());
+    CHECK(near.send(peers.back().id(), count) == send_outcome::accepted);
+    CHECK(inboxes.back().next_message(patience).has_value());
+  }
+}
+
+TEST_CASE(
+  "peers that take nothing use the node's memory up, but an empty outbox takes one message") {
+  runtime bus;
+  limits tight;
+  tight.node_outbox_bytes_max = tight.outbox_bytes_max = 256 << 10;
+  auto near = bus.spawn_node({.id = {}, .init = {}, .bounds = tight});
+  std::vector<node> peers;
+  for (int count = 0; count < 3; ++count) {
+    peers.push_back(bus.spawn_node());
+    const auto at = peers.back().listen("tcp://127.0.0.1:0");
+    REQUIRE(at.has_value());
+    REQUIRE(near.connect(*at).has_value());
+  }
+  CHECK(fill(near, peers[0].id(), 1000) > 200);
+  CHECK(fill(near, peers[1].id(), 1000) < 10);
+  CHECK(fill(near, peers[2].id(), 1000) >= 1);
+  // Who waits is served when another peer's messages have left.
+  std::thread waiting([&] {
+    CHECK(near.send_bytes(peers[1].id(), std::vector<std::byte>(1000), {.within = patience})
+          == send_outcome::accepted);
+  });
+  auto first = peers[0].inbox();
+  auto second = peers[1].inbox();
+  CHECK(first.next_message(patience).has_value());
+  waiting.join();
+  CHECK(second.next_message(patience).has_value());
+}
+
+TEST_CASE("messages and batches read in turn come in order") {
+  runtime bus;
+  connected_pair pair(bus);
+  constexpr int count = 20'000;
+  auto inbox = pair.far.inbox();
+  std::thread sending([&] {
+    auto out = pair.near.to(pair.far.id());
+    for (int number = 0; number < count; ++number)
+      REQUIRE(out.send(number, {.within = patience}) == send_outcome::accepted);
+  });
+  int next = 0;
+  while (next < count) {
+    const auto one = inbox.next_message(patience);
+    REQUIRE(one.has_value());
+    REQUIRE(one->as<int>().value_or(-1) == next++);
+    if (next == count)
+      break;
+    const auto some = inbox.next_batch(patience);
+    REQUIRE(some.has_value());
+    std::size_t bytes = 0, messages = 0;
+    for (const auto& each : *some) {
+      REQUIRE(each.as<int>().value_or(-1) == next++);
+      bytes += 8 + each.bytes().size();
+      ++messages;
+    }
+    CHECK(some->size() == messages);
+    CHECK(some->size_bytes() == bytes);
+  }
+  sending.join();
+}

@@ -353,3 +353,54 @@ TEST_CASE("a message larger than the peer takes in one frame is refused and dist
   REQUIRE(arrived.has_value());
   CHECK(arrived->bytes().size() == 64 << 10);
 }
+
+TEST_CASE("for ever may be asked for") {
+  runtime bus;
+  auto far = bus.spawn_node(), near = bus.spawn_node();
+  auto inbox = far.inbox();
+  const auto at = far.listen("tcp://127.0.0.1:0", duration::max());
+  REQUIRE(at.has_value());
+  REQUIRE(near.connect(*at, duration::max()).has_value());
+  CHECK(near.send(far.id(), 1, {.within = duration::max()}) == send_outcome::accepted);
+  CHECK(inbox.next_message(duration::max()).has_value());
+  CHECK(near.close(duration::max()).has_value());
+}
+
+TEST_CASE("a node may dial many at once on one machine") {
+  runtime bus;
+  limits few;
+  few.pending_handshakes_per_address_max = 4;
+  auto near = bus.spawn_node({.id = {}, .init = {}, .bounds = few});
+  std::vector<std::thread> dials;
+  std::vector<node> peers;
+  std::vector<std::string> endpoints;
+  for (int count = 0; count < 20; ++count) {
+    peers.push_back(bus.spawn_node());
+    endpoints.push_back(peers.back().listen("tcp://127.0.0.1:0").value_or(""));
+  }
+  std::atomic<int> connected{0};
+  for (const auto& at : endpoints)
+    dials.emplace_back([&] { connected += near.connect(at).has_value() ? 1 : 0; });
+  for (auto& each : dials)
+    each.join();
+  CHECK(connected == 20);
+}
+
+TEST_CASE("a node listens under its own id only") {
+  runtime bus;
+  auto node = bus.spawn_node();
+  CHECK(node.listen("tcp://" + to_string(node_id::random()) + "@127.0.0.1:0").error()
+        == errc::wrong_node);
+  const auto at = node.listen("tcp://" + to_string(node.id()) + "@localhost:0");
+  REQUIRE(at.has_value());
+  CHECK(bus.spawn_node().connect(*at).value_or(node_id{}) == node.id());
+}
+
+TEST_CASE("an inbox that was moved away answers that it is over") {
+  runtime bus;
+  auto node = bus.spawn_node();
+  auto first = node.inbox();
+  auto second = std::move(first);
+  CHECK(first.next(duration(0)).error() == errc::node_closed);
+  CHECK(second.next_event(duration(0)).error() == errc::timeout);
+}

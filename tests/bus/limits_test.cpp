@@ -34,9 +34,9 @@ TEST_CASE("sets at the edge of every relation fit together") {
 
   limits wide;
   wide.keepalive_time = 1h;
-  wide.idle_time_max = duration::max();
-  wide.handshake_time_max = duration::max();
-  wide.drain_time_max = wide.linger_time_max = wide.stall_time_max = duration::max();
+  constexpr auto year = std::chrono::hours(24) * 366;
+  wide.idle_time_max = wide.handshake_time_max = year;
+  wide.drain_time_max = wide.linger_time_max = wide.stall_time_max = year;
   wide.frame_bytes_max = std::numeric_limits<std::uint32_t>::max();
   CHECK(wide.check().has_value());
 }
@@ -53,6 +53,15 @@ TEST_CASE("each relation that does not hold is told by its names") {
     {"probe_time_max must be more than 0", [](limits& l) { l.probe_time_max = 0s; }},
     {"drain_time_max must not be less than 0", [](limits& l) { l.drain_time_max = -1ns; }},
     {"linger_time_max must not be less than 0", [](limits& l) { l.linger_time_max = -1ns; }},
+    {"handshake_time_max must be at most 1 year",
+     [](limits& l) { l.handshake_time_max = duration::max(); }},
+    {"stall_time_max must be at most 1 year",
+     [](limits& l) { l.stall_time_max = duration::max(); }},
+    {"idle_time_max must be at most 1 year", [](limits& l) { l.idle_time_max = duration::max(); }},
+    {"drain_time_max must be at most 1 year",
+     [](limits& l) { l.drain_time_max = duration::max(); }},
+    {"linger_time_max must be at most 1 year",
+     [](limits& l) { l.linger_time_max = duration::max(); }},
     {"keepalive_time must be at least 100 ms", [](limits& l) { l.keepalive_time = 100ms - 1ns; }},
     {"keepalive_time must be at least 100 ms", [](limits& l) { l.keepalive_time = -1s; }},
     {"keepalive_time must be at most 1 h", [](limits& l) { l.keepalive_time = 1h + 1ns; }},

@@ -256,6 +256,29 @@ TEST_CASE("messages nobody subscribed to are counted, and a peer is given no cre
   CHECK(b.numbers[c.core.id()] == std::vector{2});
 }
 
+TEST_CASE("what waited for a subscription that ends is told as unclaimed, unless another had it") {
+  for (const bool another : {false, true}) {
+    CAPTURE(another);
+    node_world world;
+    auto& a = world.add(1);
+    auto& b = world.add(2);
+    const auto slow = world.subscribe(b, {.messages = true, .events = false}, true);
+    const auto events = world.subscribe(b, {.messages = another});
+    world.dial(a, b);
+    world.run(100ms);
+    for (int number = 0; number < 10; ++number) {
+      CHECK(world.send(a, b, number) == send_outcome::accepted);
+      world.run(1ms);
+    }
+    CHECK(b.core.unsubscribe(slow));
+    b.held.clear();
+    a.core.close({errc::closed, blame::local, {}}, 1s, world.now);
+    world.run(5s);
+    CHECK(b.stories[events].ends_with(another ? "disconnected(closed) "
+                                              : "disconnected(closed, 6 of 10 unclaimed) "));
+  }
+}
+
 TEST_CASE("a flood of silent connections pushes out its own oldest, not other addresses'") {
   limits few;
   few.pending_handshakes_max = 8;
@@ -263,7 +286,7 @@ TEST_CASE("a flood of silent connections pushes out its own oldest, not other ad
   node_world world;
   auto& b = world.add(2, few);
   const auto start = [&](const std::string& address) {
-    return b.core.start({bus::session::role::listener, address, {}}, world.now)->connection;
+    return b.core.start({bus::session::role::listener, address, {}})->connection;
   };
   const auto victims = [&] {
     std::vector<bus::connection_id> ended;
@@ -345,8 +368,7 @@ TEST_CASE("closing a node ends with all: peers that answer, peers that do not, d
   dead->out->fail_at(0, fault::silence, world.now);
   const auto under_way = world.dial(b, late);
   b.core.close({errc::closed, blame::local, {}}, 2s, world.now);
-  CHECK(b.core.start({bus::session::role::listener, "x:1", {}}, world.now).error()
-        == errc::node_closed);
+  CHECK(b.core.start({bus::session::role::listener, "x:1", {}}).error() == errc::node_closed);
   world.run(20s);
   CHECK(b.finished);
   CHECK(b.dials.at(under_way).error() == errc::closed);

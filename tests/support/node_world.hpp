@@ -74,10 +74,10 @@ public:
   /// A connection from one to the other; its id at the dialing end. 0 when a node takes none any more.
   bus::connection_id dial(host& from, host& to, node_id expected = {},
                           const std::string& address = "there:1") {
-    auto dialed = from.core.start({bus::session::role::dialer, address, expected}, now);
+    auto dialed = from.core.start({bus::session::role::dialer, address, expected});
     if (!dialed)
       return 0;
-    auto taken = to.core.start({bus::session::role::listener, address, {}}, now);
+    auto taken = to.core.start({bus::session::role::listener, address, {}});
     const auto id = dialed->connection;
     auto near = std::make_unique<end>(from, std::move(*dialed), now);
     near->in = std::make_shared<pipe>();
@@ -193,7 +193,7 @@ private:
       at.out->finish(now);
     while (auto event = at.session.next_event()) {
       moved = true;
-      at.of.core.on(at.id, std::move(*event), now);
+      at.of.core.on(at.id, std::move(*event));
     }
     if (at.session.at() == bus::phase::closed) {
       at.out->finish(now);
