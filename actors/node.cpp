@@ -111,6 +111,27 @@ postbus::inbox node::make_inbox(bool decides) const {
   return {queue, access_, 0};
 }
 
+result<subscription> node::subscribe(const postbus::subscribe& what) const {
+  if (!what.subscriber)
+    return error{errc::bad_option, blame::local, "no subscriber"};
+  if (actors::loop::on_any())
+    return on_a_loop("subscribe");
+  auto who = std::make_shared<actors::subscribed_actor>(what.subscriber, what.mode);
+  const actors::waiting_thread<subscription> here;
+  access_->shell()->wake(
+    actors::ask_subscribe{{what.messages, what.events, what.decides}, who, here.make_answer()});
+  auto made = here.wait(answer_time);
+  if (made)
+    actors::forget_when_over(what.subscriber, access_->shell(), *made);
+  else
+    access_->shell()->wake(actors::forget_recipient{who});
+  return made;
+}
+
+void node::unsubscribe(subscription which) const {
+  access_->shell()->wake(actors::ask_unsubscribe{which.id});
+}
+
 bool node::accept(const incoming& request) const {
   return answer_incoming({request.connection, true, {}});
 }

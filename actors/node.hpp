@@ -89,6 +89,12 @@ public:
   /// The same, also hearing `incoming`, for a program that decides who may connect.
   [[nodiscard]] postbus::inbox deciding_inbox() const;
 
+  /// Subscribes an actor, as the message of the same name does: `node.subscribe({.subscriber = self})`.
+  /// `bad_option` without one. A subscriber that dies is forgotten by itself.
+  result<subscription> subscribe(const postbus::subscribe& what) const;
+  /// Ends a subscription; what waits for it is let go.
+  void unsubscribe(subscription which) const;
+
   /// Answers an `incoming`. False if it was too late.
   bool accept(const incoming& request) const;
   bool reject(const incoming& request, std::string_view reason) const;

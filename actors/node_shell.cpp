@@ -65,9 +65,7 @@ caf::behavior node_shell::make_behavior() {
         return to_caf({errc::bad_option, blame::local, "no subscriber"});
       auto made = start_telling({ask.messages, ask.events, ask.decides},
                                 std::make_shared<subscribed_actor>(ask.subscriber, ask.mode));
-      // A subscriber that dies is forgotten. It holds no more of the node than whom to tell.
-      ask.subscriber->attach_functor(
-        [shell = access_->shell(), made] { shell->wake(ask_unsubscribe{made.id}); });
+      forget_when_over(ask.subscriber, access_->shell(), made);
       return made;
     },
     [this](const unsubscribe& ask) { return stop_telling(ask.which.id); },

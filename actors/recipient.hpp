@@ -2,7 +2,7 @@
 // Called on the node's loop; must not block.
 #pragma once
 
-#include "postbus/actors/messages.hpp"
+#include "postbus/actors/waker.hpp"
 
 namespace postbus::actors {
 
@@ -36,5 +36,12 @@ private:
   caf::actor whom_;
   delivery_mode mode_;
 };
+
+/// Has a subscription end with its subscriber, who holds no more of the node than whom to tell.
+inline void forget_when_over(const caf::actor& whom, std::shared_ptr<waker> shell,
+                             subscription which) {
+  whom->attach_functor(
+    [shell = std::move(shell), which] { shell->wake(ask_unsubscribe{which.id}); });
+}
 
 } // namespace postbus::actors

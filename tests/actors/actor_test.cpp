@@ -92,6 +92,27 @@ TEST_CASE("a subscription without a subscriber is refused, and the node lives on
   CHECK(node.listen("tcp://127.0.0.1:0").has_value());
 }
 
+TEST_CASE("a thread subscribes an actor, and ends that again") {
+  runtime bus;
+  connected_pair pair(bus);
+  CHECK(pair.far.subscribe({}).error() == errc::bad_option);
+  auto heard = std::make_shared<std::promise<int>>();
+  auto reader = bus.system().spawn([heard](caf::event_based_actor*) -> caf::behavior {
+    return {[=](const message& each) { heard->set_value(each.as<int>().value_or(0)); }};
+  });
+  const auto made = pair.far.subscribe({.subscriber = reader, .events = false});
+  REQUIRE(made.has_value());
+  CHECK(pair.near.send(pair.far.id(), 7) == send_outcome::accepted);
+  auto number = heard->get_future();
+  REQUIRE(number.wait_for(patience) == std::future_status::ready);
+  CHECK(number.get() == 7);
+  pair.far.unsubscribe(*made);
+  auto inbox = pair.far.inbox(); // asked for after that, so what comes now comes to it alone
+  CHECK(pair.near.send(pair.far.id(), 8) == send_outcome::accepted);
+  CHECK(inbox.next_message(patience).has_value());
+  post(reader, caf::exit_msg{reader.address(), caf::exit_reason::user_shutdown});
+}
+
 TEST_CASE("a node whose actor is ended from outside tells its inboxes and its peers") {
   runtime bus;
   connected_pair pair(bus);
