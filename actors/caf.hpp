@@ -147,12 +147,30 @@ using actor_context = caf::scheduler;
 using actor_context = caf::execution_unit;
 #endif
 
-/// The base class of a context of our own: `loop`.
+/// The base class of a context of our own: `loop`. CAF 0.17 and 1.x hand it their jobs by other names.
 class own_context : public actor_context {
-protected:
+public:
+  /// Takes a job over, with the reference that comes with it. Called from any thread.
+  virtual void take(caf::resumable* job) = 0;
+
 #if CAF_MAJOR_VERSION >= 1
+  void schedule(caf::resumable* job) final {
+    take(job);
+  }
+  void delay(caf::resumable* job) final {
+    take(job);
+  }
+  void start() final {}
+  void stop() final {}
+
+protected:
   explicit own_context(caf::actor_system&) {}
 #else
+  void exec_later(caf::resumable* job) final {
+    take(job);
+  }
+
+protected:
   explicit own_context(caf::actor_system& system) : actor_context(&system) {}
 #endif
 };

@@ -27,7 +27,7 @@ namespace postbus::actors {
 class loop final : public own_context {
 public:
   explicit loop(caf::actor_system& system);
-  ~loop();
+  ~loop() override;
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
 
@@ -42,21 +42,13 @@ public:
   /// Waits until no bound actor is left, at most `within`, then ends the thread. Call from elsewhere.
   void finish(duration within);
 
-  // -- where actors run ---------------------------------------------------------------
-  // CAF 0.17 calls exec_later, CAF 1.x the others, from any thread. None is marked override
-  // because each exists in one of the two base classes only.
-
-  void exec_later(caf::resumable* job) { take(job); }
-  void schedule(caf::resumable* job) { take(job); }
-  void delay(caf::resumable* job) { take(job); }
-  void start() {}
-  void stop() {}
+  /// Runs an actor of this loop on its thread, and gives any other back to the system's workers.
+  void take(caf::resumable* job) override;
 
   /// Counts actors that live on this loop; kept by `bound`.
   void count_actor(int change);
 
 private:
-  void take(caf::resumable* job);
   void run();
   void run_ready();
   void call_soon();

@@ -12,7 +12,6 @@ namespace postbus::bus {
 
 namespace {
 
-using codecs::frame_header;
 using codecs::frame_header_bytes;
 using codecs::frame_kind;
 

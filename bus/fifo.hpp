@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -46,6 +47,15 @@ public:
     items_[head_] = T{};
     if (++head_ == items_.size())
       clear();
+  }
+
+  /// The first, taken away; nothing when there is none.
+  [[nodiscard]] std::optional<T> take_front() {
+    if (empty())
+      return std::nullopt;
+    std::optional<T> first(std::move(front()));
+    pop_front();
+    return first;
   }
 
   void clear() noexcept {

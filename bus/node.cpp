@@ -321,11 +321,7 @@ std::optional<node::output> node::next() {
     outputs_.push_back(tell_subscriber{std::move(*told)});
   if (outputs_.empty() && finished_ && !std::exchange(finish_told_, true))
     return finished{};
-  if (outputs_.empty())
-    return std::nullopt;
-  auto first = std::move(outputs_.front());
-  outputs_.pop_front();
-  return first;
+  return outputs_.take_front();
 }
 
 } // namespace postbus::bus

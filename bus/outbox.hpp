@@ -80,7 +80,6 @@ public:
   [[nodiscard]] bool empty() const noexcept {
     return data_.queue.empty() && control_.queue.empty();
   }
-  [[nodiscard]] bool control_waiting() const noexcept { return !control_.queue.empty(); }
   /// True when less than half of each bound is used: who was told `congested` may try again.
   [[nodiscard]] bool has_room() const noexcept {
     return data_.bytes < bytes_max_ / 2 && data_.frames < frames_max_ / 2;

@@ -115,11 +115,7 @@ void peer_table::gone(connection_id connection) {
 }
 
 std::optional<peer_table::action> peer_table::next() {
-  if (actions_.empty())
-    return std::nullopt;
-  auto first = actions_.front();
-  actions_.pop_front();
-  return first;
+  return actions_.take_front();
 }
 
 std::optional<connection_id> peer_table::find(const node_id& id) const {

@@ -314,11 +314,7 @@ void session::tell_gathered() {
 }
 
 std::optional<session_event> session::next_event() {
-  if (events_.empty())
-    return std::nullopt;
-  auto event = std::move(events_.front());
-  events_.pop_front();
-  return event;
+  return events_.take_front();
 }
 
 // -- ends -------------------------------------------------------------------------

@@ -79,11 +79,7 @@ void subscriptions::hand_on_all() {
 }
 
 std::optional<subscriptions::output> subscriptions::next() {
-  if (outputs_.empty())
-    return std::nullopt;
-  auto first = std::move(outputs_.front());
-  outputs_.pop_front();
-  return first;
+  return outputs_.take_front();
 }
 
 } // namespace postbus::bus

@@ -80,7 +80,8 @@ template <single_token T>
     if (!read_integer(bytes, number))
       return false;
     using range = std::numeric_limits<T>;
-    constexpr auto lowest = static_cast<std::int64_t>(range::min());
+    constexpr auto lowest =
+      static_cast<std::int64_t>(range::min()); // NOLINT(bugprone-signed-char-misuse): a number here
     constexpr auto highest = static_cast<std::uint64_t>(range::max());
     const bool fits =
       number.negative ? static_cast<std::int64_t>(number.bits) >= lowest : number.bits <= highest;

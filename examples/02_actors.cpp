@@ -20,7 +20,8 @@ constexpr std::uint16_t reading_tag = 1, advice_tag = 2;
 
 // [station]
 // An ask that gets an error, and has no second function for it, ends its actor with that error.
-caf::behavior station(caf::event_based_actor* self, postbus::node node, caf::actor reporter) {
+caf::behavior station(caf::event_based_actor* self, const postbus::node& node,
+                      const caf::actor& reporter) {
   self->link_to(reporter);
   ask(self, node.actor(), 5s, postbus::subscribe{self}).then([](postbus::subscription) {});
   ask(self, node.actor(), 5s, postbus::listen{"tcp://127.0.0.1:0"})
@@ -43,7 +44,7 @@ caf::behavior station(caf::event_based_actor* self, postbus::node node, caf::act
 }
 // [station]
 
-caf::behavior thermometer(caf::event_based_actor* self, postbus::node node) {
+caf::behavior thermometer(caf::event_based_actor* self, const postbus::node& node) {
   ask(self, node.actor(), 5s, postbus::subscribe{.subscriber = self, .events = false})
     .then([](postbus::subscription) {});
   return {

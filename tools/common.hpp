@@ -4,6 +4,7 @@
 
 #include "postbus/tools/commands.hpp"
 
+#include <functional>
 #include <string>
 #include <string_view>
 
@@ -16,13 +17,9 @@ void complain(std::string_view text);
 /// `usage` when the reason is the command line.
 exit_code fail(std::string_view step, const postbus::error& why);
 
-/// The endpoint as Postbus writes it. Warns when it is a bare host:port of another machine.
-[[nodiscard]] postbus::result<std::string> checked_endpoint(const std::string& text);
-
-/// A node with the settings of the command line. It never closes because it is idle: whether there
-/// is anything to send is up to whoever types.
-[[nodiscard]] postbus::result<postbus::node> make_node(postbus::runtime& bus,
-                                                       const node_settings& how);
+/// Runs a command with its endpoint, checked, and a node of its own; says which of the two failed.
+exit_code with_node(const node_settings& how,
+                    const std::function<exit_code(const std::string&, postbus::node)>& command);
 
 /// Begins to close `from`; what happens is heard from its inbox.
 void begin_close(const postbus::node& from, std::chrono::milliseconds drain);

@@ -192,14 +192,9 @@ void listening::write() {
 } // namespace
 
 exit_code listen(const listen_options& how) {
-  const auto endpoint = checked_endpoint(how.node.endpoint);
-  if (!endpoint)
-    return fail(how.node.endpoint, endpoint.error());
-  postbus::runtime bus;
-  auto at = make_node(bus, how.node);
-  if (!at)
-    return fail("making a node", at.error());
-  return listening(how, *std::move(at)).run(*endpoint);
+  return with_node(how.node, [&](const std::string& endpoint, postbus::node at) {
+    return listening(how, std::move(at)).run(endpoint);
+  });
 }
 
 } // namespace tool

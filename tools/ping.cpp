@@ -123,14 +123,9 @@ exit_code pinging::report() {
 } // namespace
 
 exit_code ping(const ping_options& how) {
-  const auto endpoint = checked_endpoint(how.node.endpoint);
-  if (!endpoint)
-    return fail(how.node.endpoint, endpoint.error());
-  postbus::runtime bus;
-  auto from = make_node(bus, how.node);
-  if (!from)
-    return fail("making a node", from.error());
-  return pinging(how, *std::move(from)).run(*endpoint);
+  return with_node(how.node, [&](const std::string& endpoint, postbus::node from) {
+    return pinging(how, std::move(from)).run(endpoint);
+  });
 }
 
 } // namespace tool

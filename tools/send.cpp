@@ -231,14 +231,9 @@ exit_code sending::report(ended how_it_ended) {
 } // namespace
 
 exit_code send(const send_options& how) {
-  const auto endpoint = checked_endpoint(how.node.endpoint);
-  if (!endpoint)
-    return fail(how.node.endpoint, endpoint.error());
-  postbus::runtime bus;
-  auto from = make_node(bus, how.node);
-  if (!from)
-    return fail("making a node", from.error());
-  return sending(how, *std::move(from)).run(*endpoint);
+  return with_node(how.node, [&](const std::string& endpoint, postbus::node from) {
+    return sending(how, std::move(from)).run(endpoint);
+  });
 }
 
 } // namespace tool

@@ -254,7 +254,7 @@ TEST_CASE("messages between two nodes stay in order while both send") {
   auto far_inbox = pair.far.inbox();
   auto near_inbox = pair.near.inbox();
   constexpr int count = 50'000;
-  const auto send_all = [](node from, node_id to) {
+  const auto send_all = [](const node& from, node_id to) {
     auto out = from.to(to);
     for (int number = 0; number < count; ++number)
       REQUIRE(out.send(number, {.within = patience}) == send_outcome::accepted);
@@ -401,6 +401,7 @@ TEST_CASE("an inbox that was moved away answers that it is over") {
   auto node = bus.spawn_node();
   auto first = node.inbox();
   auto second = std::move(first);
-  CHECK(first.next(duration(0)).error() == errc::node_closed);
+  CHECK(first.next(duration(0)).error()
+        == errc::node_closed); // NOLINT(bugprone-use-after-move): the point
   CHECK(second.next_event(duration(0)).error() == errc::timeout);
 }

@@ -153,10 +153,8 @@ TEST_CASE("control frames go first, are never refused, and need no budget") {
   CHECK(send(box, 4) == send_outcome::closed);
   for (std::uint16_t tag = 10; tag < 20; ++tag)
     CHECK(box.push(lane::control, message(tag), bytes_of(text_of(10))) == send_outcome::accepted);
-  CHECK(box.control_waiting());
   fifo<outgoing> out;
   CHECK(box.take(out, {}).frames == 0);
-  CHECK(!box.control_waiting());
   CHECK(tags_of(wire_of(out))
         == std::vector<std::uint16_t>{10, 11, 12, 13, 14, 15, 16, 17, 18, 19});
   box.take(out, everything);
@@ -302,7 +300,6 @@ TEST_CASE("after any operations an outbox agrees with a list of frames") {
       }
       REQUIRE(box.data_frames() == data.size());
       REQUIRE(box.data_bytes() == data_bytes);
-      REQUIRE(box.control_waiting() == !control.empty());
     }
     CHECK(wire == expected);
   }
