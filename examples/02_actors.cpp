@@ -70,7 +70,6 @@ int main() {
   postbus::system_config config; // yours may derive from it
   caf::actor_system system{config};
   postbus::runtime bus{system};
-
   std::promise<caf::error> end;
   auto reporter = system.spawn(thermometer, bus.spawn_node());
   reporter->attach_functor([&](const caf::error& why) { end.set_value(why); });
