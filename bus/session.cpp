@@ -222,6 +222,7 @@ void session::tick(time_point now) {
   }
 }
 
+// [forgive]
 // So late a tick means that this process stood still, not the peer: what it sent may lie in the
 // socket, unread. Nobody is judged before there was time to look.
 void session::forgive(time_point now) noexcept {
@@ -232,6 +233,7 @@ void session::forgive(time_point now) noexcept {
   if (probe_deadline_ != never)
     probe_deadline_ = now + bounds_.probe_time_max;
 }
+// [forgive]
 
 void session::tick_open(time_point now) {
   if (now >= last_received_ + bounds_.silence_time_max()) {

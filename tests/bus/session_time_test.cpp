@@ -272,6 +272,7 @@ TEST_CASE(
   CHECK(pair.dialer.end->account.sent + pair.dialer.end->account.unsent == 501);
 }
 
+// [forgive]
 TEST_CASE("who stood still and finds nothing waiting gives the peer one more keepalive time") {
   session_pair::settings how;
   how.keep_idle = true;
@@ -287,6 +288,7 @@ TEST_CASE("who stood still and finds nothing waiting gives the peer one more kee
   REQUIRE(pair.listener.end);
   CHECK(pair.listener.end->reason.code == errc::peer_lost);
 }
+// [forgive]
 
 TEST_CASE("an open connection that carries nothing has the wire of its keepalives only") {
   session_pair::settings how;
