@@ -10,6 +10,7 @@
 #include <caf/actor_system_config.hpp>
 #include <caf/config.hpp>
 #include <caf/event_based_actor.hpp>
+#include <caf/logger.hpp>
 #include <caf/scheduler.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>
@@ -204,6 +205,27 @@ inline void prefer_sharing(caf::actor_system_config& config) {
   return caf::get_or(system.config(), "scheduler.policy", stealing) == stealing;
 #endif
 }
+
+/// CAF 0.17 ties a thread that makes a system, or spawns in one, to the system's logger, and a system
+/// that ends waits until all others have ended or forgotten it. What is made while one of these lives
+/// leaves its thread as free as it was.
+class untied_thread {
+public:
+  untied_thread() = default;
+  untied_thread(const untied_thread&) = delete;
+  untied_thread& operator=(const untied_thread&) = delete;
+#if CAF_MAJOR_VERSION < 1
+  ~untied_thread() {
+    if (!was_tied_)
+      caf::logger::set_current_actor_system(nullptr);
+  }
+
+private:
+  bool was_tied_ = caf::logger::current_logger() != nullptr;
+#else
+  ~untied_thread() {}
+#endif
+};
 
 namespace caf_detail {
 

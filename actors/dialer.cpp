@@ -6,12 +6,12 @@
 
 namespace postbus::actors {
 
-dialer::dialer(caf::actor_config& config, loop& home, options how)
-  : bound(config, home), how_(std::move(how)), resolver_(home.io()), deadline_(home.io()) {}
+dialer::dialer(loop& home, options how)
+  : home_(home), how_(std::move(how)), resolver_(home.io()), deadline_(home.io()) {}
 
-caf::behavior dialer::make_behavior() {
+void dialer::start() {
   deadline_.expires_at(later(steady_now(), how_.within));
-  deadline_.async_wait([this, alive = self()](asio::error_code failed) {
+  deadline_.async_wait([this, alive = shared_from_this()](asio::error_code failed) {
     if (failed)
       return;
     const auto step = addresses_.empty() ? "resolving " + how_.where.host
@@ -19,18 +19,16 @@ caf::behavior dialer::make_behavior() {
     tell(nullptr, {errc::timeout, blame::remote, step});
   });
   resolve();
-  return {
-    [this](const finish&) { quit(); },
-  };
 }
 
-void dialer::leave() {
+// Callbacks that are on their way find no node to tell.
+void dialer::cancel() {
+  how_.node = nullptr;
   asio::error_code ignored;
   resolver_.cancel();
   deadline_.cancel();
   if (trying_)
     trying_->socket.close(ignored);
-  how_.node = nullptr;
 }
 
 void dialer::resolve() {
@@ -40,27 +38,28 @@ void dialer::resolve() {
     addresses_.emplace_back(address, how_.where.port);
     return try_next();
   }
-  resolver_.async_resolve(how_.where.host, std::to_string(how_.where.port),
-                          [this, alive = self()](asio::error_code failed, const auto& found) {
-                            if (failed == asio::error::operation_aborted || told_)
-                              return;
-                            if (failed)
-                              return tell(nullptr, {errc::resolve_failed, blame::local,
-                                                    how_.where.host + ": " + failed.message()});
-                            for (const auto& entry : found)
-                              addresses_.push_back(entry.endpoint());
-                            try_next();
-                          });
+  resolver_.async_resolve(
+    how_.where.host, std::to_string(how_.where.port),
+    [this, alive = shared_from_this()](asio::error_code failed, const auto& found) {
+      if (!how_.node)
+        return;
+      if (failed)
+        return tell(
+          nullptr, {errc::resolve_failed, blame::local, how_.where.host + ": " + failed.message()});
+      for (const auto& entry : found)
+        addresses_.push_back(entry.endpoint());
+      try_next();
+    });
 }
 
 void dialer::try_next() {
   if (next_ == addresses_.size())
     return tell(nullptr, {errc::connect_failed, blame::remote, failures_});
   const auto to = addresses_[next_++];
-  trying_ = std::make_shared<socket_box>(socket_box{tcp_socket(home().io()), text_of(to)});
+  trying_ = std::make_shared<socket_box>(socket_box{tcp_socket(home_.io()), text_of(to)});
   trying_->socket.async_connect(
-    to, [this, to, tried = trying_, alive = self()](asio::error_code failed) {
-      if (failed == asio::error::operation_aborted || told_)
+    to, [this, to, tried = trying_, alive = shared_from_this()](asio::error_code failed) {
+      if (!how_.node)
         return;
       if (!failed && prepare(tried->socket))
         return tell(std::exchange(trying_, nullptr), {});
@@ -70,10 +69,10 @@ void dialer::try_next() {
 }
 
 void dialer::tell(std::shared_ptr<socket_box> socket, error why) {
-  if (std::exchange(told_, true))
+  if (!how_.node)
     return;
   post(how_.node, dial_done{how_.dial, std::move(socket), std::move(why)});
-  post(caf::actor{this}, finish{});
+  cancel();
 }
 
 } // namespace postbus::actors

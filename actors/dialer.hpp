@@ -1,16 +1,19 @@
-// dialer: finds the addresses of one endpoint and connects to the first that answers, all within one
-// deadline. Hands the socket, or the step that failed, to its node, and ends.
+// dialer: one dial: finds the addresses of an endpoint and connects to the first that answers, all within
+// one deadline. Hands the socket, or the step that failed, to its node, once. No actor: dials come and go
+// by the thousand, and the end of an actor costs a wake-up of CAF's clock.
+// Drive: make_shared, start(); cancel() to hear nothing. On the node's loop only; holds itself meanwhile.
 #pragma once
 
 #include "postbus/actors/asio.hpp"
 #include "postbus/actors/internal_messages.hpp"
 #include "postbus/actors/loop.hpp"
 
+#include <memory>
 #include <vector>
 
 namespace postbus::actors {
 
-class dialer final : public bound<caf::event_based_actor> {
+class dialer final : public std::enable_shared_from_this<dialer> {
 public:
   struct options {
     endpoint where;
@@ -19,18 +22,20 @@ public:
     caf::actor node;
   };
 
-  dialer(caf::actor_config& config, loop& home, options how);
+  dialer(loop& home, options how);
+  dialer(const dialer&) = delete;
+  dialer& operator=(const dialer&) = delete;
 
-  caf::behavior make_behavior() override;
-  [[nodiscard]] const char* name() const override { return "postbus.dialer"; }
+  void start();
+  /// Ends it; the node is told nothing.
+  void cancel();
 
 private:
-  void leave() override;
   void resolve();
   void try_next();
   void tell(std::shared_ptr<socket_box> socket, error why);
-  [[nodiscard]] caf::strong_actor_ptr self() { return caf::strong_actor_ptr{this->ctrl()}; }
 
+  loop& home_;
   options how_;
   tcp_resolver resolver_;
   timer deadline_;
@@ -38,7 +43,6 @@ private:
   std::vector<asio::ip::tcp::endpoint> addresses_;
   std::size_t next_ = 0;
   std::string failures_; // one line of words for every address tried
-  bool told_ = false;
 };
 
 } // namespace postbus::actors

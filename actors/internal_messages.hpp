@@ -89,6 +89,10 @@ struct ask_decide {
   decide what;
   answer<bool> reply;
 };
+struct ask_spawn {
+  std::function<caf::behavior(caf::event_based_actor*)> what;
+  answer<caf::actor> reply;
+};
 struct ask_close {
   close_node how;
 };

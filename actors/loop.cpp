@@ -23,7 +23,7 @@ loop::loop(caf::actor_system& system)
 }
 
 loop::~loop() {
-  finish({});
+  (void)finish(duration::max());
 }
 
 bool loop::on_any() noexcept {
@@ -111,12 +111,29 @@ void loop::count_actor(int change) {
     deserted_.notify_all();
 }
 
-void loop::finish(duration within) {
+void loop::send_away(const caf::actor& guest) {
+  caf::anon_send_exit(guest, caf::exit_reason::user_shutdown);
+  caf::anon_send_exit(guest, caf::exit_reason::kill); // for one that does not heed the first
+}
+
+void loop::welcome(caf::actor who) {
+  if (!takes_guests_)
+    send_away(who);
+  guests_.emplace(who.id(), who);
+}
+
+bool loop::finish(duration within) {
   if (!thread_.joinable())
-    return;
+    return true;
+  asio::post(*io_, [this] {
+    takes_guests_ = false;
+    for (const auto& [id, guest] : guests_)
+      send_away(guest);
+  });
   {
     std::unique_lock guard(mutex_);
-    deserted_.wait_for(guard, within, [this] { return actors_ == 0; });
+    if (!deserted_.wait_until(guard, later(steady_now(), within), [this] { return actors_ == 0; }))
+      return false;
   }
   io_->stop();
   thread_.join();
@@ -126,6 +143,7 @@ void loop::finish(duration within) {
     caf::intrusive_ptr_release(job);
   arriving_.clear();
   ready_.clear();
+  return true;
 }
 
 } // namespace postbus::actors

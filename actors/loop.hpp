@@ -1,6 +1,7 @@
 // loop: one thread that waits for sockets and runs the actors bound to it, so that a socket
 // callback and a message handler of one actor never race. Asio waits; the loop is the actors' context.
-// Drive: construct, spawn bound actors, finish() once all of them are over. Never block on one.
+// Drive: construct, spawn bound actors, finish(). Never block on one. A loop is not destroyed while an
+// actor is left on it, whose handles may be anywhere: who will not wait for that leaves the loop behind.
 #pragma once
 
 #include "postbus/actors/caf.hpp"
@@ -11,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <thread>
+#include <unordered_map>
 #include <vector>
 
 namespace asio {
@@ -27,6 +29,7 @@ namespace postbus::actors {
 class loop final : public own_context {
 public:
   explicit loop(caf::actor_system& system);
+  /// Waits until no actor is left, however long that takes.
   ~loop() override;
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
@@ -39,19 +42,24 @@ public:
   /// Where every connection of this loop reads to, one at a time.
   [[nodiscard]] codecs::read_scratch& scratch() noexcept { return scratch_; }
 
-  /// Waits until no bound actor is left, at most `within`, then ends the thread. Call from elsewhere.
-  void finish(duration within);
+  /// Ends the guests, waits until no bound actor is left, at most `within`, then ends the thread. False
+  /// when one is left: the loop goes on, and may be asked again. Call from elsewhere.
+  [[nodiscard]] bool finish(duration within);
 
   /// Runs an actor of this loop on its thread, and gives any other back to the system's workers.
   void take(caf::resumable* job) override;
 
   /// Counts actors that live on this loop; kept by `bound`.
   void count_actor(int change);
+  /// Actors of the user's that live on this loop come and go; on its thread.
+  void welcome(caf::actor who);
+  void farewell(caf::actor_id who) { guests_.erase(who); }
 
 private:
   void run();
   void run_ready();
   void call_soon();
+  static void send_away(const caf::actor& guest);
 
   caf::actor_system& workers_of_;
   std::unique_ptr<asio::io_context> io_;
@@ -67,6 +75,8 @@ private:
   std::vector<caf::resumable*> ready_;
   bool running_ = false;
   bool called_ = false;
+  std::unordered_map<caf::actor_id, caf::actor> guests_;
+  bool takes_guests_ = true;
 
   std::thread thread_;
 };

@@ -109,6 +109,7 @@ struct ask_connect;
 struct ask_subscribe;
 struct ask_unsubscribe;
 struct ask_decide;
+struct ask_spawn;
 struct ask_close;
 struct ask_end;
 } // namespace postbus::actors
@@ -149,6 +150,7 @@ struct ask_end;
   X(postbus::actors::ask_subscribe)                                                                \
   X(postbus::actors::ask_unsubscribe)                                                              \
   X(postbus::actors::ask_decide)                                                                   \
+  X(postbus::actors::ask_spawn)                                                                    \
   X(postbus::actors::ask_close)                                                                    \
   X(postbus::actors::ask_end)
 

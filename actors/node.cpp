@@ -148,6 +148,15 @@ bool node::answer_incoming(decide what) const {
   return here.wait(answer_time).value_or(false);
 }
 
+result<caf::actor>
+node::spawn_on_loop(std::function<caf::behavior(caf::event_based_actor*)> what) const {
+  if (actors::loop::on_any())
+    return on_a_loop("spawn_on_loop");
+  const actors::waiting_thread<caf::actor> here;
+  access_->shell()->wake(actors::ask_spawn{std::move(what), here.make_answer()});
+  return here.wait(answer_time);
+}
+
 result<void> node::close(duration drain) const {
   if (actors::loop::on_any())
     return on_a_loop("close");

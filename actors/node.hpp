@@ -9,6 +9,7 @@
 #include "postbus/bus/outbox.hpp"
 
 #include <concepts>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -33,6 +34,11 @@ struct send_options {
 /// To be used by one thread at a time; copy it for another.
 class sender {
 public:
+  // No moves of its own: what was moved away goes on answering.
+  sender(const sender&) = default;
+  sender& operator=(const sender&) = default;
+  ~sender() = default;
+
   /// Packs `value` and queues it.
   template <class T>
   send_outcome send(const T& value, send_options how = {});
@@ -57,6 +63,11 @@ private:
 
 class node {
 public:
+  // No moves of its own: what was moved away goes on answering.
+  node(const node&) = default;
+  node& operator=(const node&) = default;
+  ~node() = default;
+
   /// Who this node is.
   [[nodiscard]] const node_id& id() const noexcept;
 
@@ -98,6 +109,13 @@ public:
   /// Answers an `incoming`. False if it was too late.
   bool accept(const incoming& request) const;
   bool reject(const incoming& request, std::string_view reason) const;
+
+  /// Spawns an actor that lives on this node's loop: between a message on the socket and its handler
+  /// there is no other thread. For handlers that are short; one that computes or waits holds up every
+  /// connection of the loop. It ends by itself, or with the runtime.
+  /// `node_closed`, `would_deadlock`.
+  [[nodiscard]] result<caf::actor>
+  spawn_on_loop(std::function<caf::behavior(caf::event_based_actor*)> what) const;
 
   /// Closes: what is queued leaves and is taken, within `drain`. Ok once everything is closed.
   result<void> close(duration drain = std::chrono::seconds(5)) const;

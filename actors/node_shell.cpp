@@ -2,6 +2,7 @@
 
 #include "postbus/actors/connection.hpp"
 #include "postbus/actors/dialer.hpp"
+#include "postbus/actors/guest.hpp"
 #include "postbus/actors/listener.hpp"
 #include "postbus/bus/overloaded.hpp"
 
@@ -90,6 +91,7 @@ caf::behavior node_shell::make_behavior() {
         stop_telling(found->first);
     },
     [this](const ask_decide& ask) { ask.reply(settle_request(ask.what)); },
+    [this](const ask_spawn& ask) { ask.reply(spawn_on<guest>(system(), home(), ask.what)); },
     [this](const ask_close& ask) { start_closing(ask.how); },
     [this](const ask_end&) {
       for (auto& [id, at] : connections_)
@@ -131,7 +133,7 @@ void node_shell::leave() {
   for (const auto& [id, each] : listeners_)
     post(each, finish{});
   for (const auto& [id, each] : dials_)
-    post(each.actor, finish{});
+    each.who->cancel();
   for (const auto& [id, each] : connections_)
     post(each.actor, finish{});
   if (!finished_)
@@ -173,8 +175,9 @@ void node_shell::start_dialing(const std::string& text, duration within,
     return reply(error{errc::node_closed, blame::local, {}});
   const auto id = ++last_dial_;
   auto who =
-    spawn_on<dialer>(system(), home(), dialer::options{*where, within, id, caf::actor{this}});
-  dials_.emplace(id, dial{std::move(who), where->expected, later(steady_now(), within), reply});
+    std::make_shared<dialer>(home(), dialer::options{*where, within, id, caf::actor{this}});
+  dials_.emplace(id, dial{who, where->expected, later(steady_now(), within), reply});
+  who->start();
 }
 
 subscription node_shell::start_telling(bus::subscription_options wants,
@@ -215,7 +218,7 @@ void node_shell::start_closing(const close_node& how) {
     post(each, finish{});
   listeners_.clear();
   for (const auto& [id, each] : dials_) {
-    post(each.actor, finish{});
+    each.who->cancel();
     each.reply(error{errc::node_closed, blame::local, {}});
   }
   dials_.clear();

@@ -16,6 +16,8 @@
 
 namespace postbus::actors {
 
+class dialer;
+
 class node_shell final : public bound<caf::event_based_actor> {
 public:
   node_shell(caf::actor_config& config, loop& home, bus::node::options how,
@@ -70,7 +72,7 @@ private:
   std::unordered_map<bus::connection_id, peer_connection> connections_;
   std::unordered_map<bus::connection_id, answer<node_id>> connecting_; // dialed, not yet answered
   struct dial {
-    caf::actor actor;
+    std::shared_ptr<dialer> who;
     node_id expected;
     time_point deadline;
     answer<node_id> reply;

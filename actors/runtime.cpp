@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <thread>
 #include <vector>
 
 namespace postbus {
@@ -57,10 +58,23 @@ struct runtime::parts {
     for (unsigned count = 0; count < std::max(how.loops, 1u); ++count)
       loops.push_back(std::make_unique<actors::loop>(*system));
   }
+
+  // Whoever still runs there may be reached by handles, and needs the system. A thread that nobody waits
+  // for waits for them, and destroys both.
+  void leave_behind(std::vector<std::unique_ptr<actors::loop>> busy) {
+    std::fputs("postbus: something on a loop does not end; the loop is left to it\n", stderr);
+    std::thread([busy = std::move(busy), config = std::move(own_config),
+                 system = std::move(own_system)]() mutable {
+      busy.clear();
+      system.reset();
+      config.reset();
+    }).detach();
+  }
 };
 
 runtime::runtime(runtime_options how) : parts_(std::make_unique<parts>(how)) {
   parts_->own_config = std::make_unique<system_config>();
+  const untied_thread free;
   parts_->own_system = std::make_unique<caf::actor_system>(*parts_->own_config);
   parts_->system = parts_->own_system.get();
   parts_->make_loops();
@@ -91,8 +105,12 @@ runtime::~runtime() {
       each->shell()->wake(actors::ask_end{});
   for (const auto& each : open)
     (void)each->wait_closed_until(later(drained, 2 * reset_time));
-  for (const auto& each : parts_->loops)
-    each->finish(reset_time);
+  std::vector<std::unique_ptr<actors::loop>> busy;
+  for (auto& each : parts_->loops)
+    if (!each->finish(reset_time))
+      busy.push_back(std::move(each));
+  if (!busy.empty())
+    parts_->leave_behind(std::move(busy));
 }
 
 node runtime::spawn_node(node_options how) {
@@ -115,6 +133,7 @@ result<node> runtime::try_spawn_node(node_options how) {
   std::lock_guard guard(parts_->mutex);
   std::erase_if(parts_->nodes, [](const auto& each) { return each.expired(); });
   auto& home = *parts_->loops[parts_->next_loop++ % parts_->loops.size()];
+  const untied_thread free;
   const auto actor = actors::spawn_on<actors::node_shell>(
     *parts_->system, home,
     bus::node::options{how.id, random_u64(), std::move(how.init), how.bounds}, access);

@@ -1,7 +1,8 @@
 // runtime: owns the loops on which nodes live. Made from an actor system, or making one of its own;
-// destroyed before it. Its destructor closes every node in order, within a time, resets what is
-// left, and joins the loops; it waits for a name that the system is still resolving, however long that
-// takes. Never destroy one on a loop.
+// destroyed before it: a system waits for the nodes in it. Its destructor closes every node in order,
+// within a time, resets what is left, and joins the loops. However long it takes it waits for a name
+// that is still being resolved and, with a system of its own, for the actors that were spawned there.
+// A loop that something blocks is left as it is, and said so. Never destroy one on a loop: it aborts.
 #pragma once
 
 #include "postbus/actors/node.hpp"

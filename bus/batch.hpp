@@ -55,6 +55,14 @@ public:
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::uint64_t frames() const noexcept { return frames_; }
 
+  /// Whether a program ever had them. Kept by `subscriptions`, on its thread only.
+  struct claim {
+    std::uint64_t connection = 0; ///< Over which they came.
+    std::uint32_t waiting = 0;    ///< Subscriptions that they wait for.
+    bool given = false;           ///< To a subscriber, at least once.
+  };
+  claim claimed;
+
 private:
   std::vector<run> runs_;
   std::uint64_t bytes_ = 0;
@@ -78,6 +86,7 @@ public:
 
   [[nodiscard]] const node_id& from() const noexcept { return from_; }
   [[nodiscard]] const received_frames& frames() const noexcept { return *frames_; }
+  [[nodiscard]] received_frames::claim& claimed() const noexcept { return frames_->claimed; }
 
 private:
   node_id from_;

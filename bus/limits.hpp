@@ -46,7 +46,8 @@ struct limits {
   std::size_t window_bytes_min = std::size_t{64} << 10;
   /// What the window grows to while the application keeps up.
   std::size_t window_bytes_max = std::size_t{4} << 20;
-  /// Bytes received and not yet let go of, over all connections of a node.
+  /// Bytes received and not yet let go of, over all connections of a node. Shared out by their number:
+  /// while that grows the sum may be above it, until what was granted before is used.
   std::size_t node_received_bytes_max = std::size_t{256} << 20;
   /// Batches in a subscriber's mailbox before the next must wait for one to die.
   std::uint32_t batches_in_flight_max = 4;

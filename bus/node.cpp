@@ -93,7 +93,7 @@ void node::on(connection_id id, session_event event) {
   std::visit(overloaded{
                [&](hello_seen& seen) { on_hello(id, *at, std::move(seen.peer)); },
                [&](opened&) { on_opened(id, *at); },
-               [&](received& arrived) { on_received(*at, arrived.frames); },
+               [&](received& arrived) { on_received(id, *at, arrived.frames); },
                [&](goodbye_seen&) { peers_.leaving(id); },
                [&](became_idle&) {
                  peers_.leaving(id);
@@ -108,7 +108,8 @@ void node::on(connection_id id, session_event event) {
 }
 
 void node::on_hello(connection_id id, connection& at, hello peer) {
-  at.peer = std::move(peer);
+  at.peer = peer.id;
+  at.init = std::move(peer.init);
   const auto refuse = [&](errc code, std::string text) {
     outputs_.push_back(close_connection{id, {code, blame::local, std::move(text)}, {}});
   };
@@ -117,8 +118,8 @@ void node::on_hello(connection_id id, connection& at, hello peer) {
   if (peers_.open_count() >= options_.bounds.connections_max)
     return refuse(errc::too_many_connections, "no more connections are taken");
   peers_.arrived({.connection = id,
-                  .peer = at.peer.id,
-                  .incarnation = at.peer.incarnation,
+                  .peer = at.peer,
+                  .incarnation = peer.incarnation,
                   .dialed = at.role == session::role::dialer});
 }
 
@@ -135,48 +136,56 @@ bool node::decide(connection_id id, const result<void>& answer) {
 }
 
 void node::on_opened(connection_id id, connection& at) {
+  if (!at.pending)
+    return; // it had to make room in the meantime: its end is on the way
   no_longer_pending(id, at);
+  no_longer_promised(at);
   if (!peers_.opened(id))
     return;
   at.linked = true;
   share_memory();
-  outputs_.push_back(link_up{id, at.peer.id});
-  subscriptions_.push(connected{at.peer.id, at.peer.init, at.role == session::role::dialer});
-  answer(id, at, at.peer.id);
-  answer_waiting_dials(at.peer.id);
+  outputs_.push_back(link_up{id, at.peer});
+  subscriptions_.push(
+    connected{at.peer, std::exchange(at.init, {}), at.role == session::role::dialer});
+  answer(id, at, at.peer);
+  answer_waiting_dials(at.peer);
 }
 
-void node::on_received(connection& at, const shared<received_frames>& frames) {
+void node::on_received(connection_id id, connection& at, const shared<received_frames>& frames) {
   if (!at.linked)
     return; // it was turned away while these were on their way
+  frames->claimed.connection = id;
   at.frames_received += frames->frames();
-  if (subscriptions_.push(at.peer.id, frames) == 0)
+  if (subscriptions_.push(at.peer, frames) == 0)
     at.frames_unclaimed += frames->frames();
 }
 
 void node::on_ended(connection_id id, ended& end) {
   const auto found = connections_.find(id);
   auto at = std::move(found->second);
-  at.peer.id = end.peer;
+  at.peer = end.peer;
   no_longer_pending(id, at);
+  no_longer_promised(at);
   connections_.erase(found);
   wheel_.disarm(id);
   if (at.linked) {
-    outputs_.push_back(link_down{id, at.peer.id});
+    outputs_.push_back(link_down{id, at.peer});
     subscriptions_.push(
-      disconnected{at.peer.id, end.reason, end.account, at.frames_received, at.frames_unclaimed});
+      disconnected{at.peer, end.reason, end.account, at.frames_received, at.frames_unclaimed});
   }
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now
   if (at.role == session::role::dialer && !at.answered) {
-    const auto duplicate = end.reason.code == errc::already_connected && at.peer.id;
-    if (duplicate && (peers_.find(at.peer.id) || peers_.pending(at.peer.id)))
-      waiting_dials_[at.peer.id].push_back(id);
+    const auto duplicate = end.reason.code == errc::already_connected && at.peer;
+    if (duplicate && (peers_.find(at.peer) || peers_.pending(at.peer)))
+      waiting_dials_[at.peer].push_back(id);
+    else if (closing_ && end.reason.by == blame::local) // as a dial that comes too late
+      outputs_.push_back(answer_dial{id, error{errc::node_closed, blame::local, {}}});
     else
       outputs_.push_back(answer_dial{id, std::move(end.reason)});
   }
-  if (at.peer.id)
-    answer_waiting_dials(at.peer.id);
+  if (at.peer)
+    answer_waiting_dials(at.peer);
   outputs_.push_back(connection_over{id});
   share_memory();
   finish_if_done();
@@ -202,6 +211,27 @@ void node::answer_waiting_dials(const node_id& peer) {
   waiting_dials_.erase(found);
 }
 
+// Several may have been asked about while there was room for one: those that are on their way to
+// open count, too.
+void node::take_in(connection_id id) {
+  auto* at = find(id);
+  if (at == nullptr)
+    return;
+  if (peers_.open_count() + promised_ >= options_.bounds.connections_max) {
+    outputs_.push_back(close_connection{
+      id, {errc::too_many_connections, blame::local, "no more connections are taken"}, {}});
+    return;
+  }
+  at->promised = true;
+  ++promised_;
+  outputs_.push_back(accept_connection{id});
+}
+
+void node::no_longer_promised(connection& at) {
+  if (std::exchange(at.promised, false))
+    --promised_;
+}
+
 void node::settle_peers() {
   while (const auto action = peers_.next())
     settle_peer_action(*action);
@@ -215,13 +245,11 @@ void node::settle_peer_action(const peer_table::action& what) {
         if (at == nullptr)
           return;
         if (at->role == session::role::listener && subscriptions_.anybody_decides())
-          subscriptions_.push(incoming{ask.connection, at->peer.id, at->peer.init, at->address});
+          subscriptions_.push(incoming{ask.connection, at->peer, at->init, at->address});
         else
           peers_.agreed(ask.connection);
       },
-      [&](const peer_table::accept& accept) {
-        outputs_.push_back(accept_connection{accept.connection});
-      },
+      [&](const peer_table::accept& accept) { take_in(accept.connection); },
       [&](const peer_table::turn_away& away) {
         outputs_.push_back(close_connection{away.connection, {away.reason, blame::local, {}}, {}});
       },
@@ -264,12 +292,10 @@ subscription_id node::subscribe(subscription_options wants, shared<receipt> slot
 bool node::unsubscribe(subscription_id id) {
   const auto before = subscriptions_.anybody_takes_messages();
   const auto found = subscriptions_.remove(id);
-  // What nobody else was given either is lost, and said to be.
-  const auto dropped = subscriptions_.take_dropped();
-  if (!subscriptions_.anybody_takes_messages())
-    for (const auto& [peer, frames] : dropped)
-      if (const auto at = peers_.find(peer))
-        connections_[*at].frames_unclaimed += frames;
+  // What nobody else was given either is lost, and said to be if its connection has not ended yet.
+  for (const auto& [from, frames] : subscriptions_.take_dropped())
+    if (auto* at = find(from))
+      at->frames_unclaimed += frames;
   if (subscriptions_.anybody_takes_messages() != before)
     for (const auto& [each, at] : connections_)
       outputs_.push_back(adjust_connection{each, false, window_share_});

@@ -147,23 +147,27 @@ private:
     session::role role = session::role::listener;
     std::string address;
     std::string host;
-    hello peer;            // once seen
+    node_id peer;          // once its hello was seen
+    payload init;          // the same, until programs were told
     bool linked = false;   // the peer's open connection
     bool answered = false; // the dial
     bool pending = true;   // not open yet
+    bool promised = false; // accepted, and may become open
     std::uint64_t frames_received = 0;
     std::uint64_t frames_unclaimed = 0;
   };
 
   void on_hello(connection_id id, connection& at, hello peer);
   void on_opened(connection_id id, connection& at);
-  void on_received(connection& at, const shared<received_frames>& frames);
+  void on_received(connection_id id, connection& at, const shared<received_frames>& frames);
   void on_ended(connection_id id, ended& end);
   void answer(connection_id id, connection& at, result<node_id> peer);
   void answer_waiting_dials(const node_id& peer);
   void settle_peers();
   void settle_peer_action(const peer_table::action& what);
   void no_longer_pending(connection_id id, connection& at);
+  void take_in(connection_id id);
+  void no_longer_promised(connection& at);
   void make_room(const std::string& host);
   void share_memory();
   void finish_if_done();
@@ -180,6 +184,7 @@ private:
   // Strangers' connections that are not open, by host, oldest first.
   std::map<std::string, std::set<connection_id>> opening_;
   std::size_t opening_count_ = 0;
+  std::size_t promised_ = 0; // accepted connections that are not open yet
   // Dials that ended because the peer is connected already, while that connection still opens.
   std::map<node_id, std::vector<connection_id>> waiting_dials_;
   std::size_t window_share_;

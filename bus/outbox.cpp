@@ -42,6 +42,8 @@ send_outcome outbox::push(lane which, frame_header header, std::span<const std::
   codecs::store_header(at, header);
   if (!body.empty())
     std::memcpy(at + frame_header_bytes, body.data(), body.size());
+  // With very many peers the next message finds this place cold; fetched early it costs nothing.
+  __builtin_prefetch(at + bytes + 64, 1);
   auto& run = in.queue.back();
   run.head_bytes += bytes;
   ++run.frames;
@@ -130,6 +132,8 @@ outbox::budget outbox::take(fifo<outgoing>& into, budget allowed) {
   if (empty()) {
     // The last chunk leaves with its frames, so an outbox that waits for nothing owns nothing.
     tail_ = {};
+    control_.queue.shrink();
+    data_.queue.shrink();
     next_chunk_bytes_ = std::max(chunk_bytes_first, next_chunk_bytes_ / 2);
   }
   return taken;

@@ -80,9 +80,10 @@ public:
   [[nodiscard]] bool empty() const noexcept {
     return data_.queue.empty() && control_.queue.empty();
   }
-  /// True when less than half of each bound is used: who was told `congested` may try again.
+  /// True when no data waits, or less than half of each bound is used: who was told `congested` may
+  /// try again.
   [[nodiscard]] bool has_room() const noexcept {
-    return data_.bytes < bytes_max_ / 2 && data_.frames < frames_max_ / 2;
+    return data_.frames == 0 || (data_.bytes < bytes_max_ / 2 && data_.frames < frames_max_ / 2);
   }
   /// Takes everything away, for a connection that is lost; what was taken out before is the session's.
   void clear() noexcept;

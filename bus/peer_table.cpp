@@ -15,7 +15,10 @@ bool peer_table::is_asked(connection_id connection) const {
   const auto owner = owner_.find(connection);
   if (owner == owner_.end())
     return false;
-  const auto& others = peers_.at(owner->second).others;
+  const auto of = peers_.find(owner->second); // not there: turned away, and the other one is gone
+  if (of == peers_.end())
+    return false;
+  const auto& others = of->second.others;
   return std::any_of(others.begin(), others.end(), [&](const entry& other) {
     return other.who.connection == connection && other.state == standing::asked;
   });
@@ -35,6 +38,14 @@ bool peer_table::opened(connection_id connection) {
   auto* which = find_entry(connection, of);
   if (which == nullptr || which->state != standing::accepted || of->open != 0) {
     actions_.push_back(turn_away{connection, errc::already_connected});
+    return false;
+  }
+  // What we have dialed and accepted is as good as open, and a claim with another incarnation may not
+  // be quicker. The same run of the peer accepts no two: to it the dialed one is lost.
+  const auto* committed = committed_beside(*of, connection);
+  if (committed != nullptr && committed->who.incarnation != which->who.incarnation) {
+    actions_.push_back(turn_away{connection, errc::id_in_use});
+    of->others.erase(of->others.begin() + (which - of->others.data()));
     return false;
   }
   of->open = connection;
@@ -153,16 +164,22 @@ void peer_table::reconsider_beside_open(peer& of) {
   actions_.push_back(probe{of.open});
 }
 
+// Another connection that was dialed here and accepted.
+const peer_table::entry* peer_table::committed_beside(const peer& of, connection_id connection) {
+  const auto found = std::find_if(of.others.begin(), of.others.end(), [&](const entry& other) {
+    return other.who.connection != connection && other.who.dialed
+           && other.state == standing::accepted;
+  });
+  return found == of.others.end() ? nullptr : &*found;
+}
+
 // Two dials at the same time: the smaller id's survives. Each connection is made final by the end
 // that dialed it, so it is the larger id's end that holds its own dial back while the other, which
 // it has accepted, may still open; the smaller id's end holds the other back while it decides on
 // its own. Only one and the same run of the peer counts: a forger does not know the incarnation.
 // A dialed connection that was accepted is as good as open, and everybody waits for that.
 bool peer_table::must_yield(const peer& of, const entry& which) const {
-  const auto committed = std::any_of(of.others.begin(), of.others.end(), [&](const entry& other) {
-    return other.who.dialed && other.state == standing::accepted;
-  });
-  if (committed)
+  if (committed_beside(of, which.who.connection) != nullptr)
     return true;
   const auto ours_first = self_ < which.who.peer;
   if (which.who.dialed == ours_first)

@@ -106,6 +106,7 @@ private:
 
   void reconsider(peer& of);
   void reconsider_beside_open(peer& of);
+  [[nodiscard]] static const entry* committed_beside(const peer& of, connection_id connection);
   [[nodiscard]] bool must_yield(const peer& of, const entry& which) const;
   [[nodiscard]] entry* find_entry(connection_id connection, peer*& of);
 

@@ -37,7 +37,7 @@ std::string_view to_string(phase at) noexcept {
 }
 
 session::session(options how, time_point now)
-  : role_(how.role), self_(std::move(how.self)), bounds_(how.bounds),
+  : role_(how.role), self_(std::make_unique<hello>(std::move(how.self))), bounds_(how.bounds),
     takes_messages_(how.takes_messages), keep_idle_(how.keep_idle),
     reader_(how.bounds.hello_bytes_max),
     charge_(how.charge ? std::move(how.charge) : shared<receipt>::adopt(new receipt)),
@@ -47,11 +47,11 @@ session::session(options how, time_point now)
     handshake_deadline_(now + how.bounds.handshake_time_max), last_received_(now), last_sent_(now),
     last_useful_(now) {
   // What the hello tells is what holds.
-  self_.frame_bytes_max = bounds_.frame_bytes_max;
-  self_.keepalive_ms = static_cast<std::uint32_t>(
+  self_->frame_bytes_max = bounds_.frame_bytes_max;
+  self_->keepalive_ms = static_cast<std::uint32_t>(
     std::chrono::duration_cast<std::chrono::milliseconds>(bounds_.keepalive_time).count());
   if (role_ == role::dialer)
-    say(encode(self_));
+    say(encode(*self_));
 }
 
 // -- what the program lets go ---------------------------------------------------------
@@ -106,8 +106,8 @@ void session::plan_credit() noexcept {
 bool session::needs_release() const noexcept {
   if (!is_live() || all_taken())
     return false;
-  return phase_ == phase::draining || bytes_received_ + window_bytes_ / 2 > granted_.bytes_limit
-         || frames_received_ + window_frames() / 2 > granted_.frames_limit;
+  return phase_ == phase::draining || bytes_received_ + window_bytes_ / 2 >= granted_.bytes_limit
+         || frames_received_ + window_frames() / 2 >= granted_.frames_limit;
 }
 
 std::uint64_t session::window_frames() const noexcept {
@@ -119,12 +119,12 @@ std::uint64_t session::window_frames() const noexcept {
 void session::accept(time_point now) {
   if (phase_ != phase::deciding)
     return;
-  const auto version = std::min(peer_.version_max, self_.version_max);
+  const auto version = std::min(peer_.version_max, self_->version_max);
   if (role_ == role::dialer) {
     say(encode(welcome{version}));
     become_open(now);
   } else {
-    say(encode(self_));
+    say(encode(*self_));
     say(encode(welcome{version}));
     phase_ = phase::welcome;
   }
@@ -135,7 +135,7 @@ void session::refuse(const error& why, time_point now) {
     return;
   // A dialer that is connected to us already learns with whom, so that it can use what it has.
   if (why.code == errc::already_connected && role_ == role::listener && phase_ == phase::deciding)
-    say(encode(self_));
+    say(encode(*self_));
   say(encode(bus::refuse{why.code, why.detail}));
   begin_linger(why, now);
 }
@@ -147,6 +147,8 @@ void session::become_open(time_point now) {
   last_useful_ = now;
   // The first credit also tells a dialer that its welcome arrived, even when it grants nothing.
   credit_due_ = true;
+  self_.reset();
+  events_.shrink(); // grown by the handshake
   tell(opened{});
 }
 
@@ -236,7 +238,8 @@ void session::forgive(time_point now) noexcept {
 // [forgive]
 
 void session::tick_open(time_point now) {
-  if (now >= last_received_ + bounds_.silence_time_max()) {
+  // Whose stream has ended, behind its goodbye, is neither expected to say more nor asked to.
+  if (!input_ended_ && now >= last_received_ + bounds_.silence_time_max()) {
     say_goodbye(errc::peer_lost, {});
     return end({errc::peer_lost, blame::remote, {}});
   }
@@ -250,7 +253,7 @@ void session::tick_open(time_point now) {
     probe_deadline_ = never;
     tell(probe_done{last_received_ > probed_at_});
   }
-  if (wire_.empty() && now >= last_sent_ + ping_after()) {
+  if (!input_ended_ && wire_.empty() && now >= last_sent_ + ping_after()) {
     ping_due_ = true;
     last_sent_ = now;
     if (granted_.frames_taken != frames_released_)
@@ -285,11 +288,12 @@ time_point session::deadline() const noexcept {
     return decision_deadline_;
   case phase::open:
   case phase::draining: {
-    auto first =
-      std::min({last_received_ + bounds_.silence_time_max(), probe_deadline_, drain_deadline_});
+    auto first = std::min(probe_deadline_, drain_deadline_);
+    if (!input_ended_)
+      first = std::min(first, last_received_ + bounds_.silence_time_max());
     if (stalled_since_ != never)
       first = std::min(first, stalled_since_ + bounds_.stall_time_max);
-    if (wire_.empty())
+    if (!input_ended_ && wire_.empty())
       first = std::min(first, last_sent_ + ping_after());
     if (may_become_idle())
       first = std::min(first, last_useful_ + bounds_.idle_time_max);

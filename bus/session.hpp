@@ -17,6 +17,7 @@
 
 #include <array>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <variant>
 
@@ -143,6 +144,7 @@ public:
   [[nodiscard]] phase at() const noexcept { return phase_; }
   /// Frames accepted for sending wait because the peer has granted no credit for them.
   [[nodiscard]] bool starved() const noexcept { return starved_; }
+  /// What the peer's hello said; its init message went out with `hello_seen`.
   [[nodiscard]] const hello& peer() const noexcept { return peer_; }
   [[nodiscard]] send_account account() const noexcept {
     return {frames_sent_, frames_confirmed_, 0};
@@ -167,6 +169,7 @@ private:
   void on_credit(const codecs::frame_view& frame, time_point now);
   void on_message(const codecs::frame_view& frame, time_point now);
   void check_hello(time_point now);
+  void ask_for_decision(time_point now);
   void become_open(time_point now);
   void begin_drain(const error& why, duration drain, time_point now);
   void say_goodbye(errc code, std::string detail);
@@ -209,7 +212,7 @@ private:
 
   // Who we are and what holds.
   role role_;
-  hello self_;
+  std::unique_ptr<hello> self_; // ours, until it has served: no open connection keeps it
   limits bounds_;
   bool takes_messages_;
   bool keep_idle_;

@@ -28,6 +28,14 @@ bool is_first_kind(frame_kind kind) {
   return kind == frame_kind::hello || kind == frame_kind::refuse;
 }
 
+// What was open here and not there: told with the words for why.
+error lost_handshake(errc told, const std::string& text) {
+  auto words = std::string(to_string(told));
+  if (!text.empty())
+    words.append(": ").append(text);
+  return {errc::handshake_lost, blame::remote, std::move(words)};
+}
+
 // What the peer finds wrong with what we sent is our fault, everything else it says is its own.
 blame blame_for(errc told) {
   return is_protocol_error(told) ? blame::local : blame::remote;
@@ -130,22 +138,27 @@ void session::check_hello(time_point now) {
   const auto refuse_with = [&](errc code, std::string_view text, blame by) {
     refuse({code, by, std::string(text)}, now);
   };
-  if (std::max(peer_.version_min, self_.version_min)
-      > std::min(peer_.version_max, self_.version_max))
+  if (std::max(peer_.version_min, self_->version_min)
+      > std::min(peer_.version_max, self_->version_max))
     return refuse_with(errc::version_unsupported, "no common version", blame::remote);
-  if (peer_.id == self_.id)
-    return peer_.incarnation == self_.incarnation
+  if (peer_.id == self_->id)
+    return peer_.incarnation == self_->incarnation
              ? refuse_with(errc::self_connection, "connected to itself", blame::local)
              : refuse_with(errc::id_in_use, "both ends have the same id", blame::remote);
-  if (self_.expected && peer_.id != self_.expected)
+  if (self_->expected && peer_.id != self_->expected)
     return refuse_with(errc::wrong_node, "the node that answered has another id", blame::remote);
-  if (peer_.expected && peer_.expected != self_.id)
+  if (peer_.expected && peer_.expected != self_->id)
     return refuse_with(errc::wrong_node, "this node has another id", blame::remote);
   if (role_ == role::dialer)
     return; // the welcome must follow
+  ask_for_decision(now);
+}
+
+void session::ask_for_decision(time_point now) {
   phase_ = phase::deciding;
   decision_deadline_ = std::min(handshake_deadline_, now + bounds_.decision_time_max);
   tell(hello_seen{peer_});
+  peer_.init = {}; // the node has it now; there may be very many quiet connections
 }
 
 void session::on_welcome(const frame_view& frame, time_point now) {
@@ -156,16 +169,14 @@ void session::on_welcome(const frame_view& frame, time_point now) {
   const auto welcome = decode_welcome(frame.body());
   if (!welcome)
     return violate(errc::malformed_frame, welcome.error().detail, now);
-  if (welcome->version != std::min(peer_.version_max, self_.version_max))
+  if (welcome->version != std::min(peer_.version_max, self_->version_max))
     return violate(errc::version_unsupported,
                    "the welcome does not name the highest common version", now);
   if (role_ == role::listener)
     return become_open(now);
   // Only now, with the listener's consent in hand, is the dialer asked: its yes opens at once, so
   // of two connections between a pair exactly one end decides each.
-  phase_ = phase::deciding;
-  decision_deadline_ = std::min(handshake_deadline_, now + bounds_.decision_time_max);
-  tell(hello_seen{peer_});
+  ask_for_decision(now);
 }
 
 void session::on_refuse(const frame_view& frame, time_point now) {
@@ -180,10 +191,7 @@ void session::on_refuse(const frame_view& frame, time_point now) {
   if (!crossed)
     return begin_linger({refusal->reason, blame_for(refusal->reason), std::move(refusal->text)},
                         now);
-  auto words = std::string(to_string(refusal->reason));
-  if (!refusal->text.empty())
-    words.append(": ").append(refusal->text);
-  begin_linger({errc::handshake_lost, blame::remote, std::move(words)}, now);
+  begin_linger(lost_handshake(refusal->reason, refusal->text), now);
 }
 
 void session::on_goodbye(const frame_view& frame, time_point now) {
@@ -196,8 +204,14 @@ void session::on_goodbye(const frame_view& frame, time_point now) {
     return violate(errc::malformed_frame, "frames taken do not match frames sent", now);
   heard_since_open_ = true;
   goodbye_heard_ = true;
-  frames_confirmed_ = goodbye->frames_taken;
-  const error why{goodbye->reason, blame_for(goodbye->reason), std::move(goodbye->text)};
+  // With these its session was open, but its node had taken another connection in the meantime and
+  // handed on nothing of what came over this one.
+  const bool was_given_up =
+    goodbye->reason == errc::already_connected || goodbye->reason == errc::id_in_use;
+  if (!was_given_up)
+    frames_confirmed_ = goodbye->frames_taken;
+  const auto why = was_given_up ? lost_handshake(goodbye->reason, goodbye->text)
+                                : error{goodbye->reason, blame_for(goodbye->reason), goodbye->text};
   tell(goodbye_seen{why});
   if (!is_ordinary_end(why.code)) {
     deaf_ = true;

@@ -160,6 +160,8 @@ void session::written(std::size_t count, time_point now) {
     wire_bytes_ -= bytes;
     wire_.pop_front();
   }
+  if (wire_.empty())
+    wire_.shrink(); // a connection that waits owns nothing
   stalled_since_ = wire_.empty() ? never : now;
   check_shutdown();
 }

@@ -20,8 +20,11 @@ bool subscriptions::remove(subscription_id id) {
   deciders_ -= found->second.wants.decides ? 1 : 0;
   auto& waiting = found->second.waiting;
   for (std::size_t index = 0; index < waiting.size(); ++index)
-    if (const auto* messages = std::get_if<batch>(&waiting[index]))
-      dropped_[messages->from()] += messages->size();
+    if (const auto* messages = std::get_if<shared<delivery>>(&waiting[index])) {
+      auto& claimed = (*messages)->claimed();
+      if (--claimed.waiting == 0 && !claimed.given)
+        dropped_[claimed.connection] += (*messages)->frames().frames();
+    }
   all_.erase(found);
   return true;
 }
@@ -30,7 +33,8 @@ std::size_t subscriptions::push(const node_id& from, const shared<received_frame
   for (auto& [id, to] : all_) {
     if (!to.wants.messages)
       continue;
-    to.waiting.push_back(batch{shared<delivery>::adopt(new delivery(from, frames, to.slot))});
+    ++frames->claimed.waiting;
+    to.waiting.push_back(shared<delivery>::adopt(new delivery(from, frames, to.slot)));
     pump(id, to);
   }
   return takers_;
@@ -57,7 +61,9 @@ void subscriptions::settle(subscription_id id) {
 void subscriptions::pump(subscription_id id, subscription& to) {
   while (!to.waiting.empty()) {
     auto& first = to.waiting.front();
-    if (std::holds_alternative<batch>(first)) {
+    if (auto* event = std::get_if<node_event>(&first)) {
+      outputs_.push_back({id, std::move(*event)});
+    } else {
       to.let_go = to.slot->frames();
       if (to.handed_out - to.let_go >= batches_in_flight_max_) {
         to.slot->want();
@@ -66,8 +72,11 @@ void subscriptions::pump(subscription_id id, subscription& to) {
         continue;
       }
       ++to.handed_out;
+      auto& messages = std::get<shared<delivery>>(first);
+      --messages->claimed().waiting;
+      messages->claimed().given = true;
+      outputs_.push_back({id, batch{std::move(messages)}});
     }
-    outputs_.push_back({id, std::move(first)});
     to.waiting.pop_front();
   }
 }

@@ -38,10 +38,11 @@ public:
 
   /// A new subscription; `slot` is told when a batch handed to it is let go.
   subscription_id add(subscription_options wants, shared<receipt> slot);
-  /// Forgets it. What waited for it is let go, and counted as dropped. False if there is none.
+  /// Forgets it. What waited for it is let go, and is dropped if nobody else had it or still waits
+  /// for it. False if there is none.
   bool remove(subscription_id id);
-  /// Messages that waited for subscriptions which were removed, by peer, since last asked.
-  [[nodiscard]] std::map<node_id, std::uint64_t> take_dropped() {
+  /// Messages that were dropped since last asked, by `received_frames::claim::connection`.
+  [[nodiscard]] std::map<std::uint64_t, std::uint64_t> take_dropped() {
     return std::exchange(dropped_, {});
   }
 
@@ -67,7 +68,7 @@ private:
     shared<receipt> slot;
     std::uint64_t handed_out = 0; ///< Batches, cumulative.
     std::uint64_t let_go = 0;     ///< Of these, as the receipt said last.
-    fifo<std::variant<batch, node_event>> waiting;
+    fifo<std::variant<shared<delivery>, node_event>> waiting;
   };
 
   void pump(subscription_id id, subscription& to);
@@ -77,7 +78,7 @@ private:
   subscription_id last_id_ = 0;
   std::size_t takers_ = 0;
   std::size_t deciders_ = 0;
-  std::map<node_id, std::uint64_t> dropped_;
+  std::map<std::uint64_t, std::uint64_t> dropped_;
   fifo<output> outputs_;
 };
 

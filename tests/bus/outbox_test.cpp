@@ -142,6 +142,19 @@ TEST_CASE("the bounds in bytes and in frames hold exactly") {
   CHECK(send(by_frames, 0) == send_outcome::accepted);
 }
 
+TEST_CASE("an empty outbox has room, however small its bounds are") {
+  limits bounds;
+  bounds.outbox_bytes_max = 1;
+  bounds.outbox_frames_max = 1;
+  outbox box(bounds);
+  CHECK(box.has_room());
+  CHECK(send(box, 100) == send_outcome::accepted);
+  CHECK(!box.has_room());
+  fifo<outgoing> out;
+  box.take(out, {UINT64_MAX, UINT64_MAX});
+  CHECK(box.has_room());
+}
+
 TEST_CASE("control frames go first, are never refused, and need no budget") {
   limits bounds;
   bounds.outbox_frames_max = 3;

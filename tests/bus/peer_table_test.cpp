@@ -204,6 +204,23 @@ TEST_CASE("a leave that begins during a probe makes its answer unimportant") {
   CHECK(next(table) == "ask 2");
 }
 
+TEST_CASE(
+  "nobody is asked about what was turned away, also when nothing else is left of its peer") {
+  peer_table table(me);
+  table.arrived(from(larger, 1, false));
+  table.arrived(from(larger, 2, false));
+  CHECK(next(table) == "ask 1");
+  CHECK(next(table) == "ask 2");
+  table.agreed(1);
+  CHECK(next(table) == "accept 1");
+  CHECK(table.opened(1));
+  CHECK(next(table) == "turn_away 2 already_connected");
+  table.gone(1);
+  CHECK(!table.is_asked(2));
+  table.gone(2);
+  CHECK(next(table).empty());
+}
+
 TEST_CASE("the larger id holds its own dial back while it has accepted the other's") {
   peer_table table(me);
   table.arrived(from(smaller, 1, false));
@@ -237,6 +254,24 @@ TEST_CASE("a claim with another incarnation holds nobody's dial back") {
   CHECK(next(table) == "accept 2");
   CHECK(table.opened(2));
   CHECK(next(table) == "turn_away 1 id_in_use");
+}
+
+TEST_CASE("a claim that opens first does not put out a dial that was accepted") {
+  peer_table table(me);
+  table.arrived(from(larger, 1, false, 99)); // a forger, or another run of the peer
+  CHECK(next(table) == "ask 1");
+  table.agreed(1);
+  CHECK(next(table) == "accept 1");
+  table.arrived(from(larger, 2, true));
+  CHECK(next(table) == "ask 2");
+  table.agreed(2);
+  CHECK(next(table) == "accept 2");
+  CHECK(!table.opened(1));
+  CHECK(next(table) == "turn_away 1 id_in_use");
+  CHECK(table.opened(2));
+  table.gone(1);
+  CHECK(table.find(larger) == 2);
+  CHECK(next(table).empty());
 }
 
 // -- all orders -------------------------------------------------------------------------------

@@ -125,6 +125,17 @@ TEST_CASE(
   CHECK(pair.listener.session.charged_bytes() == 0);
 }
 
+TEST_CASE("a window of a single frame is granted again as soon as that is let go") {
+  session_pair::settings how;
+  how.bounds.window_bytes_min = how.bounds.window_bytes_max = 32;
+  session_pair pair(how);
+  REQUIRE(pair.open());
+  send_many(pair.dialer, 100, 0); // the bytes alone would have room
+  pair.settle();
+  CHECK(pair.listener.messages == 100);
+  CHECK(pair.dialer.session.account().sent == 100);
+}
+
 TEST_CASE("kept payloads do not stop the sender") {
   session_pair pair;
   REQUIRE(pair.open());

@@ -42,10 +42,10 @@ TEST_CASE("two good nodes open, each knows the other, and nothing more happens")
   CHECK(pair.listener.hellos == 1);
   CHECK(pair.listener.session.peer().id == id_of(0xd1));
   CHECK(pair.listener.session.peer().incarnation == 11);
-  CHECK(pair.listener.session.peer().init.text() == "I am the dialer");
+  CHECK(pair.listener.peer_init.text() == "I am the dialer");
   CHECK(pair.listener.session.peer().features == std::vector<std::string>{"one", "two"});
   CHECK(pair.dialer.session.peer().id == id_of(0x15));
-  CHECK(pair.dialer.session.peer().init.text() == "and I the listener");
+  CHECK(pair.dialer.peer_init.text() == "and I the listener");
   CHECK(pair.elapsed() == 0ns);
   CHECK(pair.next_moment() > pair.now() + 14s);
 }

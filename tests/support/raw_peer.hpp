@@ -1,7 +1,9 @@
-// raw_peer: the other end of a node's socket, driven by the test itself: plain bytes, or a session that
-// the test pumps when it likes, and freezes when it likes. Blocks at most the time it is given.
+// raw_peer: the other end of a node's socket, driven by the test itself: plain bytes, single frames, or
+// a session that the test pumps when it likes, and freezes when it likes. Blocks at most the time it is
+// given. raw_listener: a socket that listens; whoever dials it meets a raw_peer, or nobody.
 #pragma once
 
+#include "postbus/bus/control.hpp"
 #include "postbus/bus/session.hpp"
 
 #include <arpa/inet.h>
@@ -10,6 +12,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <chrono>
 #include <functional>
 #include <string>
@@ -17,11 +20,19 @@
 
 namespace postbus::test {
 
+/// A frame as it came.
+struct raw_frame {
+  codecs::frame_header header;
+  std::vector<std::byte> body;
+};
+
 class raw_peer {
 public:
-  /// Connects to "tcp://127.0.0.1:port".
-  explicit raw_peer(const std::string& endpoint)
+  /// Connects to "tcp://127.0.0.1:port". With `receive_bytes` the system keeps so much unread for it.
+  explicit raw_peer(const std::string& endpoint, int receive_bytes = 0)
     : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    if (receive_bytes > 0)
+      ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
     sockaddr_in at{};
     at.sin_family = AF_INET;
     at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -29,6 +40,8 @@ public:
       htons(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
     connected_ = ::connect(socket_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
   }
+  /// Takes over a connected socket.
+  explicit raw_peer(int socket) noexcept : socket_(socket), connected_(socket >= 0) {}
   raw_peer(raw_peer&& other) noexcept
     : socket_(std::exchange(other.socket_, -1)), connected_(other.connected_) {}
   ~raw_peer() {
@@ -47,6 +60,72 @@ public:
     }
   }
   void write(std::string_view text) { write(std::as_bytes(std::span(text))); }
+  void write(const payload& frame) { write(frame.bytes()); }
+  /// Our direction ends; the other stays open.
+  void shut() { ::shutdown(socket_, SHUT_WR); }
+  [[nodiscard]] int socket() const { return socket_; }
+
+  // -- frame by frame, blocking -------------------------------------------------------
+
+  /// The next frame; nothing when the stream ends, fails, or is silent for `within`.
+  std::optional<raw_frame> read_frame(duration within) {
+    const auto deadline = std::chrono::steady_clock::now() + within;
+    std::byte head[codecs::frame_header_bytes];
+    if (!read_exactly(head, deadline))
+      return std::nullopt;
+    raw_frame found{codecs::load_header(head), {}};
+    found.body.resize(found.header.length);
+    if (!read_exactly(found.body, deadline))
+      return std::nullopt;
+    return found;
+  }
+
+  /// The same, passing over frames of other kinds.
+  std::optional<raw_frame> read_frame(codecs::frame_kind kind, duration within) {
+    auto found = read_frame(within);
+    while (found && found->header.kind != kind)
+      found = read_frame(within);
+    return found;
+  }
+
+  /// Everything a dialer says until it is open. False when the listener wants something else.
+  bool open_as_dialer(const node_id& id, duration within) {
+    write(encode(hello_of(id)));
+    const auto said = read_frame(codecs::frame_kind::welcome, within);
+    if (said)
+      write(encode(bus::welcome{}));
+    return said.has_value();
+  }
+
+  /// The same for whoever was dialed.
+  bool open_as_listener(const node_id& id, duration within) {
+    if (!read_frame(codecs::frame_kind::hello, within))
+      return false;
+    write(encode(hello_of(id)));
+    write(encode(bus::welcome{}));
+    return read_frame(codecs::frame_kind::welcome, within).has_value();
+  }
+
+  static bus::hello hello_of(const node_id& id) {
+    bus::hello said;
+    said.id = id;
+    said.incarnation = 1;
+    return said;
+  }
+
+  /// Waits until so many bytes lie unread in the system; false when that takes longer.
+  bool await_unread(int bytes, duration within) {
+    const auto lift = [&](int least) {
+      ::setsockopt(socket_, SOL_SOCKET, SO_RCVLOWAT, &least, sizeof least);
+    };
+    lift(bytes);
+    const bool there = wait_readable(std::chrono::steady_clock::now() + within);
+    lift(1);
+    return there;
+  }
+
+  /// How the stream ended, once everything before its end was read: 0 in order, else the error.
+  [[nodiscard]] int end_of_stream() const { return end_; }
 
   /// What comes until the other side closes; empty if it does not within `within`.
   std::optional<std::vector<std::byte>> read_to_end(duration within) {
@@ -55,8 +134,10 @@ public:
     while (wait_readable(deadline)) {
       std::byte some[4096];
       const auto count = ::recv(socket_, some, sizeof some, 0);
-      if (count <= 0)
+      if (count <= 0) {
+        end_ = count == 0 ? 0 : errno;
         return all;
+      }
       all.insert(all.end(), some, some + count);
     }
     return std::nullopt;
@@ -112,6 +193,20 @@ public:
   }
 
 private:
+  bool read_exactly(std::span<std::byte> room, time_point deadline) {
+    while (!room.empty()) {
+      if (!wait_readable(deadline))
+        return false;
+      const auto count = ::recv(socket_, room.data(), room.size(), 0);
+      if (count <= 0) {
+        end_ = count == 0 ? 0 : errno;
+        return false;
+      }
+      room = room.subspan(static_cast<std::size_t>(count));
+    }
+    return true;
+  }
+
   bool wait_readable(time_point deadline) {
     const auto left =
       std::chrono::ceil<std::chrono::milliseconds>(deadline - std::chrono::steady_clock::now());
@@ -121,7 +216,46 @@ private:
 
   int socket_;
   bool connected_ = false;
+  int end_ = -1; // the stream goes on
   codecs::read_scratch scratch_;
+};
+
+class raw_listener {
+public:
+  /// Listens on a port of its own. At most about `backlog` that dial are let in before accept(), each
+  /// with room for `receive_bytes` unread.
+  explicit raw_listener(int backlog = 16, int receive_bytes = 0)
+    : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    if (receive_bytes > 0)
+      ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+    sockaddr_in at{};
+    at.sin_family = AF_INET;
+    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t bytes = sizeof at;
+    if (::bind(socket_, reinterpret_cast<sockaddr*>(&at), bytes) == 0
+        && ::listen(socket_, backlog) == 0
+        && ::getsockname(socket_, reinterpret_cast<sockaddr*>(&at), &bytes) == 0)
+      endpoint_ = "tcp://127.0.0.1:" + std::to_string(ntohs(at.sin_port));
+  }
+  raw_listener(const raw_listener&) = delete;
+  raw_listener& operator=(const raw_listener&) = delete;
+  ~raw_listener() { ::close(socket_); }
+
+  /// Empty when it does not listen.
+  [[nodiscard]] const std::string& endpoint() const { return endpoint_; }
+
+  /// Whoever dialed; not connected when nobody did within the time.
+  raw_peer accept(duration within) {
+    const auto most = std::chrono::ceil<std::chrono::milliseconds>(within).count();
+    pollfd what{socket_, POLLIN, 0};
+    if (::poll(&what, 1, static_cast<int>(most)) <= 0)
+      return raw_peer(-1);
+    return raw_peer(::accept4(socket_, nullptr, nullptr, SOCK_CLOEXEC));
+  }
+
+private:
+  int socket_;
+  std::string endpoint_;
 };
 
 } // namespace postbus::test

@@ -78,6 +78,7 @@ public:
 
   // -- what it saw ------------------------------------------------------------------
   unsigned hellos = 0;
+  payload peer_init; ///< As the last hello told it.
   unsigned opened = 0;
   unsigned idle = 0;
   time_point idle_at = never;
@@ -150,8 +151,9 @@ public:
   }
 
 private:
-  void take(bus::hello_seen&, time_point now) {
+  void take(bus::hello_seen& seen, time_point now) {
     ++hellos;
+    peer_init = std::move(seen.peer.init);
     if (on_hello == decision::accept)
       session.accept(now);
     else if (on_hello == decision::refuse)
