@@ -250,7 +250,7 @@ TEST_CASE("a call that would block a loop answers would_deadlock at once") {
   (void)actors::spawn_on<on_the_loop>(bus.system(), home, probe_calls{node, seen});
   REQUIRE(answers.wait_for(patience) == std::future_status::ready);
   CHECK(answers.get() == std::vector<errc>(4, errc::would_deadlock));
-  home.finish(patience);
+  CHECK(home.finish(patience));
 }
 
 TEST_CASE("a question nobody answers is answered by its end") {

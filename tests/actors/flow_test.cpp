@@ -71,32 +71,6 @@ TEST_CASE("a subscriber that keeps its messages stops the sender, and letting go
   CHECK(next > total);
 }
 
-TEST_CASE("a program that keeps a payload of every batch for ever keeps receiving") {
-  runtime bus;
-  limits narrow;
-  narrow.window_bytes_max = 64 << 10;
-  connected_pair pair(bus, narrow);
-  auto inbox = pair.far.inbox();
-  std::thread sender([&] {
-    auto out = pair.near.to(pair.far.id());
-    const std::vector<std::byte> body(64);
-    for (int number = 0; number < 200'000; ++number)
-      REQUIRE(out.send_bytes(body, {.within = patience}) == send_outcome::accepted);
-  });
-  std::vector<payload> kept;
-  std::size_t received = 0;
-  while (received < 200'000) {
-    const auto some = inbox.next_batch(patience);
-    REQUIRE(some.has_value());
-    received += some->size();
-    kept.push_back((*some->begin()).body());
-  }
-  sender.join();
-  CHECK(received == 200'000);
-  for (const auto& each : kept)
-    REQUIRE(each == payload::copy_of(std::vector<std::byte>(64)));
-}
-
 TEST_CASE(
   "a sender that waits for room is served when there is some, and gives up when its time is over") {
   runtime bus;
