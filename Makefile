@@ -3,6 +3,7 @@
 #   JOBS=n          processes at a time (default: all cores)
 #   WERROR=ON       warnings in our own code end the build
 #   FUZZ_SECONDS=n  how long `make fuzz` runs each target
+#   BENCH=options   for `make bench`: docs/BENCHMARKS.md
 JOBS ?= $(shell nproc)
 FUZZ_SECONDS ?= 60
 PREFIX ?= /usr/local
@@ -13,7 +14,7 @@ configure = $(if $(WERROR),cmake --preset $(1) -DPOSTBUS_WERROR=$(WERROR),\
               test -e build/$(1)/build.ninja || cmake --preset $(1))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test asan tsan fuzz format tidy bench install clean help
+.PHONY: demo test asan tsan fuzz corpus format tidy bench install clean help
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -36,9 +37,10 @@ asan: ## Every test under AddressSanitizer and UndefinedBehaviorSanitizer.
 	@cmake --build build/asan -j $(JOBS)
 	@ctest --preset asan -j $(JOBS)
 
-tsan: ## Every test under ThreadSanitizer; needs a CAF built with -fsanitize=thread (CAF_ROOT=...).
-	@scripts/install-deps build
-	@$(call configure,tsan)
+tsan: ## Every test under ThreadSanitizer, with a CAF that is built with it (or CAF_ROOT=...).
+	@scripts/install-deps build check
+	@caf=$${CAF_ROOT:-$$(scripts/tsan-caf)} && \
+	  cmake --preset tsan -U 'CAF_*' -DCAF_ROOT="$$caf" $(if $(WERROR),-DPOSTBUS_WERROR=$(WERROR))
 	@cmake --build build/tsan -j $(JOBS)
 	@ctest --preset tsan -j $(JOBS)
 
@@ -47,6 +49,12 @@ fuzz: ## Every fuzz target for FUZZ_SECONDS, starting from the corpus.
 	@cmake --preset fuzz -DPOSTBUS_FUZZ_SECONDS=$(FUZZ_SECONDS)
 	@cmake --build build/fuzz -j $(JOBS)
 	@ctest --preset fuzz -j $(JOBS)
+
+corpus: ## Takes into tests/fuzz/corpus, minimised, what `make fuzz` found.
+	@scripts/install-deps build check
+	@$(call configure,fuzz)
+	@cmake --build build/fuzz -j $(JOBS)
+	@scripts/fuzz-corpus
 
 format: ## Formats our sources in place.
 	@scripts/install-deps check
@@ -57,11 +65,11 @@ tidy: ## clang-tidy over our sources; findings are errors.
 	@$(call configure,clang)
 	@scripts/tidy build/clang $(JOBS)
 
-bench: ## Builds the benchmarks: build/release/bench/.
-	@scripts/install-deps build
-	@$(call configure,release)
-	@cmake --build build/release -j $(JOBS)
-	@ls build/release/bench/bench_*
+bench: ## Measures it beside raw TCP and ZeroMQ: one table, minutes. BENCH="--only ping" for less.
+	@scripts/install-deps build bench
+	@cmake --preset release $(if $(WERROR),-DPOSTBUS_WERROR=$(WERROR)) >/dev/null
+	@cmake --build build/release -j $(JOBS) --target bench
+	@python3 bench/run.py build/release/bench --json build/bench.json $(BENCH)
 
 install: ## Installs libraries, headers, CMake package and tool into PREFIX.
 	@scripts/install-deps build

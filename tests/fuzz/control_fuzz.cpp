@@ -1,42 +1,34 @@
 // control_fuzz: the first byte chooses a kind of control frame, the others are its body. What decodes
 // must survive being encoded and decoded again; its text must be printable and short.
 #include "postbus/bus/control.hpp"
-
-#include <cstdio>
-#include <cstdlib>
+#include "postbus/tests/fuzz/operations.hpp"
 
 namespace {
 
 using namespace postbus;
+using fuzz::law;
 using body = std::span<const std::byte>;
 
-void require(bool holds, const char* what) {
-  if (!holds) {
-    std::fprintf(stderr, "not so: %s\n", what);
-    std::abort();
-  }
-}
-
 void require_malformed(const error& what) {
-  require(what.code == errc::malformed_frame && what.by == blame::remote && !what.detail.empty(),
-          "the peer's malformed_frame, with words");
+  law(what.code == errc::malformed_frame && what.by == blame::remote && !what.detail.empty(),
+      "the peer's malformed_frame, with words");
 }
 
 void require_printable(const std::string& text) {
-  require(text.size() <= bus::text_bytes_max, "a short text");
-  require(bus::clean_text(text) == text, "a text that stays as it is when cleaned again");
+  law(text.size() <= bus::text_bytes_max, "a short text");
+  law(bus::clean_text(text) == text, "a text that stays as it is when cleaned again");
   for (const char c : text)
-    require(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f, "no control characters");
+    law(static_cast<unsigned char>(c) >= 0x20 && c != 0x7f, "no control characters");
 }
 
 body body_of(const payload& frame) {
-  require(codecs::load_header(frame.data()).length + codecs::frame_header_bytes == frame.size(),
-          "the length");
+  law(codecs::load_header(frame.data()).length + codecs::frame_header_bytes == frame.size(),
+      "the length");
   return frame.bytes().subspan(codecs::frame_header_bytes);
 }
 
 void require_same(body given, const payload& frame) {
-  require(payload::copy_of(given) == payload::copy_of(body_of(frame)), "the same bytes");
+  law(payload::copy_of(given) == payload::copy_of(body_of(frame)), "the same bytes");
 }
 
 void try_welcome(body given) {
@@ -52,10 +44,10 @@ void try_refuse(body given) {
     return require_malformed(value.error());
   require_printable(value->text);
   const auto frame = bus::encode(*value);
-  require(body_of(frame).size() <= bus::farewell_bytes_max, "a small refuse");
+  law(body_of(frame).size() <= bus::farewell_bytes_max, "a small refuse");
   const auto again = bus::decode_refuse(body_of(frame));
-  require(again && again->reason == value->reason && value->text.starts_with(again->text),
-          "the same refuse, cut at most");
+  law(again && again->reason == value->reason && value->text.starts_with(again->text),
+      "the same refuse, cut at most");
 }
 
 void try_goodbye(body given) {
@@ -64,11 +56,11 @@ void try_goodbye(body given) {
     return require_malformed(value.error());
   require_printable(value->text);
   const auto frame = bus::encode(*value);
-  require(body_of(frame).size() <= bus::farewell_bytes_max, "a small goodbye");
+  law(body_of(frame).size() <= bus::farewell_bytes_max, "a small goodbye");
   const auto again = bus::decode_goodbye(body_of(frame));
-  require(again && again->reason == value->reason && again->frames_taken == value->frames_taken
-            && value->text.starts_with(again->text),
-          "the same goodbye, cut at most");
+  law(again && again->reason == value->reason && again->frames_taken == value->frames_taken
+        && value->text.starts_with(again->text),
+      "the same goodbye, cut at most");
 }
 
 void try_probe(body given) {

@@ -3,21 +3,15 @@
 // Input: a byte for the bound on frames, two for the cuts, one for the first body; then the wire.
 #include "postbus/codecs/chunk_pool.hpp"
 #include "postbus/codecs/frame_reader.hpp"
+#include "postbus/tests/fuzz/operations.hpp"
 
-#include <algorithm>
-#include <cstdint>
-#include <cstdlib>
 #include <cstring>
 #include <vector>
 
 using namespace postbus::codecs;
+using postbus::fuzz::law;
 
 namespace {
-
-void require(bool holds) {
-  if (!holds)
-    std::abort();
-}
 
 struct plain_frame {
   frame_header header;
@@ -99,7 +93,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       frame_view view;
       frame_reader::status last;
       while ((last = reader.next(view)) == frame_reader::status::frame) {
-        require(found < expected.frames.size() && same(view, expected.frames[found]));
+        law(found < expected.frames.size() && same(view, expected.frames[found]),
+            "the frames that the plain parser finds");
+        law(view.begin >= view.owner->data()
+              && view.end() <= view.owner->data() + view.owner->capacity(),
+            "a frame lies in its owner");
         if (below(4) == 0)
           kept.push_back({chunk_ptr::share(*view.owner), view, found});
         ++found;
@@ -110,16 +108,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
         const std::vector<std::byte> dirt(1 + below(300), std::byte{0});
         static_cast<void>(other.fill(dirt, scratch));
         while (other.next(view) == frame_reader::status::frame)
-          require(view.header.length == 0);
+          law(view.header.length == 0, "another reader's frames");
         other.park();
       }
     }
-    require(refused == expected.too_large);
-    require(found == expected.frames.size());
-    require(refused || reader.pending_bytes() == expected.rest);
+    law(refused == expected.too_large, "too large for both parsers");
+    law(found == expected.frames.size(), "as many frames");
+    law(refused || reader.pending_bytes() == expected.rest, "as many bytes of the next");
     for (const kept_frame& each : kept)
-      require(same(each.view, expected.frames[each.number]));
+      law(same(each.view, expected.frames[each.number]), "what is kept does not change");
   }
-  require(chunk_pool::held_bytes() == held_before);
+  law(chunk_pool::held_bytes() == held_before, "no chunk stays behind");
   return 0;
 }

@@ -2,11 +2,9 @@
 // types read without msgpack-c agree with it; nothing is ever thrown.
 // Input: a byte for the limits, then the bytes of a value.
 #include "postbus/codecs/value.hpp"
+#include "postbus/tests/fuzz/operations.hpp"
 
-#include <algorithm>
 #include <chrono>
-#include <cstdint>
-#include <cstdlib>
 #include <map>
 #include <optional>
 #include <string>
@@ -17,13 +15,9 @@
 
 using namespace postbus;
 using namespace postbus::codecs;
+using fuzz::law;
 
 namespace {
-
-void require(bool holds) {
-  if (!holds)
-    std::abort();
-}
 
 struct item {
   std::string name;
@@ -78,9 +72,9 @@ void agree(bytes input, const value_limits& limits,
       // Not a T.
     }
   const result<T> made = unpack_value<T>(input, limits);
-  require(made.has_value() == expected);
+  law(made.has_value() == expected, "a value of this type for both, or for neither");
   if constexpr (std::is_integral_v<T> || std::is_same_v<T, std::string>)
-    require(!made || *made == by_msgpack);
+    law(!made || *made == by_msgpack, "the same value");
 }
 
 } // namespace
@@ -96,18 +90,19 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   auto tree = tree_by_msgpack(input, limits.depth_max);
   const bool accepted = checked.has_value();
   if (tree && !accepted) { // the one thing that is refused beyond msgpack-c
-    require(checked.error() == errc::malformed_value && has_timestamp(**tree));
+    law(checked.error() == errc::malformed_value && has_timestamp(**tree),
+        "only a time may be refused that msgpack-c takes");
     tree.reset();
   }
-  require(accepted == tree.has_value());
+  law(accepted == tree.has_value(), "the same bytes are values for both");
 
   if (accepted) {
     msgpack::zone zone;
     byte_buffer ours;
     byte_buffer theirs;
-    require(pack_value(ours, tree_of(input, limits, zone)).has_value());
-    require(pack_value(theirs, **tree).has_value());
-    require(std::ranges::equal(ours.bytes(), theirs.bytes()));
+    law(pack_value(ours, tree_of(input, limits, zone)).has_value(), "our tree packs");
+    law(pack_value(theirs, **tree).has_value(), "their tree packs");
+    law(std::ranges::equal(ours.bytes(), theirs.bytes()), "into the same bytes");
   }
   agree<bool>(input, limits, tree);
   agree<char>(input, limits, tree);

@@ -1,10 +1,7 @@
 // wheel_fuzz: reads its input as operations on a wheel; it must agree with a sorted map throughout.
 // Five bytes each: what to do, a key, how far to shift, and two bytes of time.
+#include "postbus/tests/fuzz/operations.hpp"
 #include "postbus/tests/support/wheel_model.hpp"
-
-#include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace postbus;
@@ -34,9 +31,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   while (both.wrong() == nullptr && both.drive_at_deadline()) {
   }
-  if (both.wrong() != nullptr || both.tested().size() != 0) {
-    std::fprintf(stderr, "%s\n", both.wrong() != nullptr ? both.wrong() : "keys stayed");
-    std::abort();
-  }
+  fuzz::law(both.wrong() == nullptr, both.wrong() != nullptr ? both.wrong() : "");
+  fuzz::law(both.tested().size() == 0, "every key comes out in the end");
   return 0;
 }

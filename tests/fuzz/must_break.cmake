@@ -1,0 +1,20 @@
+# must_break: runs a command and passes when it fails and says that the law LAW is broken. WILL_FAIL
+# would be content with any failure, and is not with one by a signal.
+#   cmake -D "LAW=its words" -P must_break.cmake -- program arguments...
+math(EXPR last "${CMAKE_ARGC} - 1")
+set(command)
+foreach(index RANGE ${last})
+  if(DEFINED behind)
+    list(APPEND command "${CMAKE_ARGV${index}}")
+  elseif(CMAKE_ARGV${index} STREQUAL "--")
+    set(behind ON)
+  endif()
+endforeach()
+execute_process(COMMAND ${command} RESULT_VARIABLE outcome OUTPUT_VARIABLE text ERROR_VARIABLE text)
+string(FIND "${text}" "law broken: ${LAW}" position)
+if(outcome STREQUAL "0")
+  message(FATAL_ERROR "it should have failed, but did not:\n${text}")
+elseif(position EQUAL -1)
+  message(FATAL_ERROR "it failed (${outcome}) without naming the law \"${LAW}\":\n${text}")
+endif()
+message(STATUS "broken as it must be (${outcome}): ${LAW}")

@@ -1,0 +1,254 @@
+// world: nodes, connections, programs, and what befalls them. How things go on is in world_steps.cpp,
+// what they are held against in world_laws.cpp.
+#include "postbus/tests/support/simulator/world.hpp"
+
+#include "postbus/codecs/chunk_pool.hpp"
+
+#include <algorithm>
+
+namespace postbus::testing {
+
+end_point::end_point(host& home, bus::node::started start, connection_record& record_of,
+                     unsigned at_side, time_point now)
+  : of(home), id(start.connection), record(record_of), side(at_side),
+    charge(bus::shared<bell>::adopt(new bell)), box(start.how.bounds),
+    session((start.how.charge = bus::shared<bus::receipt>(charge), std::move(start.how)), now),
+    seen_since(now), started(now), heard(now), spoke(now), moved(now), busy(now) {}
+
+bool host::anybody_takes() const {
+  return std::any_of(programs.begin(), programs.end(),
+                     [](const auto& each) { return each.second->wants().messages; });
+}
+
+world::world(settings how)
+  : settings_(std::move(how)), held_before_(codecs::chunk_pool::held_bytes()),
+    choices_(settings_.seed) {}
+
+world::~world() = default;
+
+bool world::bug_strikes(seeded_bug which, unsigned one_in) {
+  return settings_.bug == which && choices_.chance(1, one_in);
+}
+
+// -- nodes ------------------------------------------------------------------------
+
+host& world::start(unsigned place, bus::node::options how) {
+  require(!find(place), law::ending, "two nodes at one place");
+  seen_.count("nodes started");
+  return *hosts_.emplace_back(std::make_unique<host>(place, std::move(how), now_));
+}
+
+host* world::find(unsigned place) {
+  for (auto& each : hosts_)
+    if (each->place == place && each->core && !each->finished)
+      return each.get();
+  return nullptr;
+}
+
+void world::close(host& which, duration drain) {
+  if (!which.core || which.finished)
+    return;
+  seen_.count("nodes closed");
+  if (!which.core->is_closing())
+    expect(which, {.what = expectation::kind::closing, .peer = {}});
+  which.close_deadline =
+    std::min(which.close_deadline, now_ + drain + which.bounds.linger_time_max);
+  which.core->close({errc::closed, blame::local, {}}, drain, now_);
+  promise_closed(which);
+  obey(which);
+}
+
+void world::crash(host& which, bool with_reset) {
+  seen_.count(with_reset ? "nodes killed" : "nodes lost");
+  note([&] { return "crash " + std::to_string(which.place); });
+  for (auto& [id, each] : which.ends) {
+    each->record.disturbed = true;
+    each->mine().crashed = true;
+    (void)each->in->close_reader(now_);
+    (void)each->in->take_bounce();
+    if (with_reset)
+      each->out->reset(now_);
+    else
+      each->out->fall_silent(), each->in->fall_silent();
+    if (each->other != nullptr)
+      each->other->other = nullptr;
+  }
+  for (const auto& letter : which.mailbox)
+    if (const auto* socket = std::get_if<host::arrived>(&letter)) {
+      socket->record->disturbed = true;
+      socket->out->reset(now_);
+    }
+  which.links.clear();
+  which.ends.clear();
+  which.mailbox.clear();
+  which.programs.clear();
+  which.core.reset();
+}
+
+void world::pause(host& which) {
+  seen_.count("nodes stopped for a while");
+  which.paused = true;
+  for (auto& [id, each] : which.ends)
+    each->record.disturbed = true;
+}
+
+void world::resume(host& which) {
+  which.paused = false;
+  which.resumed = now_;
+  for (auto& [id, each] : which.ends)
+    each->record.disturbed = true;
+}
+
+// -- connections ------------------------------------------------------------------
+
+connection_record* world::dial(host& from, unsigned place, const path& over,
+                               const node_id& expected) {
+  auto* to = find(place);
+  if (to == nullptr || to->core->is_closing() || !from.core || from.core->is_closing()) {
+    seen_.count("dials to nobody");
+    return nullptr;
+  }
+  seen_.count("dials");
+  auto& record = *records_.emplace_back(std::make_unique<connection_record>());
+  record.serial = records_.size();
+  record.sides[0].salt = choices_.next();
+  record.sides[1].salt = choices_.next();
+  record.sides[connection_record::dialer].self = from.id;
+  record.sides[connection_record::listener].self = to->id;
+  auto there = std::make_shared<wire>(over.there);
+  auto back = std::make_shared<wire>(over.back);
+  using mistake = wire::mistake;
+  const auto spoil = [&](seeded_bug bug, mistake what) {
+    if (settings_.bug == bug)
+      there->make(what), back->make(what);
+  };
+  spoil(seeded_bug::lose_credit, mistake::lose_credit);
+  spoil(seeded_bug::lose_message, mistake::lose_message);
+  spoil(seeded_bug::swap_messages, mistake::swap_messages);
+  spoil(seeded_bug::repeat_message, mistake::repeat_message);
+  from.mailbox.push_back(host::arrived{&record, connection_record::dialer, back, there, expected});
+  if (over.end == path::fate::good) {
+    to->mailbox.push_back(host::arrived{&record, connection_record::listener, there, back, {}});
+  } else {
+    record.disturbed = true;
+    if (over.end == path::fate::reset)
+      back->reset(now_);
+    else
+      there->fall_silent();
+    seen_.count(over.end == path::fate::reset ? "dials reset" : "dials never heard");
+  }
+  note([&] { return "dial " + record.name(); });
+  return &record;
+}
+
+end_point* world::end_of(const connection_record& which, unsigned side) {
+  for (auto& at : hosts_)
+    for (auto& [id, each] : at->ends)
+      if (&each->record == &which && each->side == side)
+        return each.get();
+  return nullptr;
+}
+
+void world::cut(connection_record& which) {
+  which.disturbed = true;
+  for (const unsigned side : {0u, 1u})
+    if (auto* at = end_of(which, side))
+      at->in->finish(now_);
+  seen_.count("connections cut");
+}
+
+void world::reset(connection_record& which) {
+  which.disturbed = true;
+  for (const unsigned side : {0u, 1u})
+    if (auto* at = end_of(which, side))
+      at->in->reset(now_);
+  seen_.count("connections reset");
+}
+
+void world::silence(connection_record& which, unsigned to) {
+  which.disturbed = true;
+  if (auto* at = end_of(which, to))
+    at->in->fall_silent();
+  seen_.count("directions fallen silent");
+}
+
+void world::corrupt(connection_record& which, unsigned to, std::uint64_t offset, std::byte mask) {
+  if (auto* at = end_of(which, to)) {
+    at->in->corrupt(offset, mask);
+    seen_.count("bytes to be changed");
+  }
+}
+
+// -- programs ---------------------------------------------------------------------
+
+bus::subscription_id world::subscribe(host& at, bus::subscription_options wants,
+                                      program::manner how) {
+  auto who = std::make_unique<program>(wants, how, at.bounds.batches_in_flight_max);
+  const auto id = at.core->subscribe(wants, bus::shared<bus::receipt>(who->slot()));
+  at.programs.emplace(id, std::move(who));
+  seen_.count("subscriptions");
+  obey(at);
+  return id;
+}
+
+void world::unsubscribe(host& at, bus::subscription_id id) {
+  require(at.core->unsubscribe(id), law::events, "a subscription that is not known");
+  require(!at.core->unsubscribe(id), law::events, "a subscription that ends twice");
+  auto gone = at.programs.extract(id);
+  if (!gone.mapped()->was_told_all())
+    seen_.count("subscriptions ended with something waiting");
+  seen_.count("subscriptions ended");
+  obey(at);
+}
+
+void world::answer(host& at, bus::connection_id connection, bool yes) {
+  const auto taken = at.core->decide(
+    connection, yes ? result<void>{} : result<void>(error{errc::rejected, blame::local, "no"}));
+  seen_.count(!taken ? "answers too late" : yes ? "peers accepted" : "peers rejected");
+  // A rejected one is still asked about until it is over, so only a yes counts once.
+  if (taken && yes)
+    require(!at.core->decide(connection, {}), law::dials, "decided on twice");
+  obey(at);
+}
+
+send_outcome world::send(host& from, const node_id& to, const sent_message& what) {
+  ++account_.attempts;
+  const auto found = from.links.find(to);
+  if (found == from.links.end()) {
+    ++account_.closed;
+    return send_outcome::closed;
+  }
+  auto& at = *found->second;
+  const codecs::frame_header header{0, codecs::frame_kind::message,
+                                    what.opaque ? codecs::frame_flag::opaque : std::uint8_t{0},
+                                    what.tag};
+  const auto body = body_of(at.mine().salt, at.mine().sent.size(), what);
+  const auto outcome = what.bytes % 2 == 0 ? at.box.push(bus::outbox::lane::data, header, body)
+                                           : at.box.push(bus::outbox::lane::data, header,
+                                                         payload::copy_of(std::span(body)));
+  switch (outcome) {
+  case send_outcome::accepted:
+    at.mine().sent.push_back(what);
+    break;
+  case send_outcome::congested:
+    ++account_.congested;
+    break;
+  case send_outcome::too_large:
+    ++account_.too_large;
+    break;
+  case send_outcome::closed:
+  case send_outcome::invalid:
+    ++account_.closed;
+    break;
+  }
+  seen_.count(std::string("sends ") + std::string(to_string(outcome)));
+  require(outcome != send_outcome::invalid, law::account, "bytes that cannot be packed");
+  if (outcome == send_outcome::accepted && !bug_strikes(seeded_bug::wake_lost, 10))
+    at.woken = true;
+  if (outcome == send_outcome::accepted && bug_strikes(seeded_bug::outbox_kept, 50))
+    bytes_kept_by_mistake_.push_back(payload::copy_of(std::span(body)));
+  look(at);
+  return outcome;
+}
+
+} // namespace postbus::testing

@@ -1,0 +1,257 @@
+// world: several cores of nodes on one virtual clock, joined by wires that fail. Does what the node actor,
+// its connections and the operating system do, letter by letter, in any order it is told, and holds
+// whatever happens against the laws (violation.hpp). Throws a `violation`; reads no clock, starts no thread.
+// Drive: start() nodes, subscribe, dial, send, break things; run() lets time pass. Or, for a search through
+// all orders: enabled() and take().
+#pragma once
+
+#include "postbus/bus/node.hpp"
+#include "postbus/tests/support/simulator/coverage.hpp"
+#include "postbus/tests/support/simulator/program.hpp"
+#include "postbus/tests/support/simulator/random.hpp"
+#include "postbus/tests/support/simulator/seeded_bug.hpp"
+#include "postbus/tests/support/simulator/wire.hpp"
+
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace postbus::testing {
+
+struct host;
+
+/// One end of a connection: what the connection actor is.
+struct end_point {
+  end_point(host& home, bus::node::started start, connection_record& of, unsigned at_side,
+            time_point now);
+
+  [[nodiscard]] side_record& mine() const { return record.sides[side]; }
+  [[nodiscard]] side_record& theirs() const { return record.sides[1 - side]; }
+  [[nodiscard]] bool is_live() const {
+    return session.at() == bus::phase::open || session.at() == bus::phase::draining;
+  }
+
+  host& of;
+  bus::connection_id id;
+  connection_record& record;
+  unsigned side;
+  bus::shared<bell> charge;
+  bus::outbox box;
+  bus::session session;
+  std::shared_ptr<wire> in, out;
+  end_point* other = nullptr; ///< While it exists.
+
+  std::deque<bus::node::output> orders; ///< The connection actor's mailbox.
+  bool fresh = true;                    ///< Its first turn has not come.
+  bool woken = false;                   ///< A sender left something in the outbox.
+  bool input_open = true;
+  bool over = false;
+  bool linked = false;
+  time_point armed = never;
+  std::uint64_t history = 0;  ///< What it was told so far, in order, as a hash.
+  std::uint64_t standing = 0; ///< What its node heard of it and wants of it: the same.
+
+  // When things happened, as the world saw it: for the laws about time.
+  bus::phase seen = bus::phase::hello;
+  time_point seen_since;
+  time_point started, heard, spoke, moved, busy;
+  time_point stalled = never;
+  time_point drain_until = never;
+};
+
+/// One run of a node: what the node actor is, its subscribers, and the memory of what they must be told.
+struct host {
+  host(unsigned where, bus::node::options how, time_point now)
+    : place(where), id(how.id), bounds(how.bounds), core(std::in_place, std::move(how), now) {}
+
+  struct told {
+    bus::connection_id connection;
+    std::unique_ptr<bus::session_event> event;
+  };
+  struct arrived { ///< A transport connection exists.
+    connection_record* record;
+    unsigned side;
+    std::shared_ptr<wire> in, out;
+    node_id expected;
+  };
+  struct settled {
+    bus::subscription_id subscription;
+  };
+  using letter = std::variant<told, arrived, settled>;
+
+  [[nodiscard]] bool runs() const { return core && !paused; }
+  [[nodiscard]] bool anybody_takes() const;
+
+  unsigned place;
+  node_id id;
+  limits bounds;
+  std::optional<bus::node> core; ///< Empty after a crash.
+  std::deque<letter> mailbox;
+  std::map<bus::connection_id, std::unique_ptr<end_point>> ends;
+  std::map<node_id, end_point*> links; ///< Whom it reaches, and how.
+  std::map<bus::subscription_id, std::unique_ptr<program>> programs;
+  std::map<bus::connection_id, connection_record*> dials; ///< Begun here.
+  bool paused = false;
+  bool finished = false;
+  bool closed_due = false; ///< Its programs were promised `closed`.
+  time_point resumed = time_point::min();
+  time_point close_deadline = never;
+  std::vector<bus::connection_id> known; ///< Whose hello is in, in order.
+};
+
+/// Something that can happen now.
+struct step {
+  enum class kind : std::uint8_t {
+    letter,
+    tick,
+    let_go,
+    answer,
+    begin,
+    order,
+    read,
+    write,
+    settle
+  };
+
+  kind what = kind::letter;
+  host* at = nullptr;
+  end_point* end = nullptr;
+  bus::subscription_id subscription = 0;
+};
+
+class world {
+public:
+  struct settings {
+    std::uint64_t seed = 1;
+    seeded_bug bug = seeded_bug::none;
+    bool whole_reads = false; ///< A read takes all there is; else any part of it.
+    std::function<void(const std::string&)> trace = nullptr;
+  };
+  struct path {
+    wire::settings there, back;
+    enum class fate : std::uint8_t { good, nobody_reads, reset } end = fate::good;
+  };
+
+  explicit world(settings how);
+  ~world();
+  world(const world&) = delete;
+  world& operator=(const world&) = delete;
+
+  [[nodiscard]] time_point now() const noexcept { return now_; }
+  [[nodiscard]] coverage& seen() noexcept { return seen_; }
+  /// Complete after `finish`.
+  [[nodiscard]] const run_account& account() const noexcept { return account_; }
+
+  // -- nodes --------------------------------------------------------------------------
+
+  /// A node starts at a place, to which others dial.
+  host& start(unsigned place, bus::node::options how);
+  /// The node that runs there; null when none does.
+  [[nodiscard]] host* find(unsigned place);
+  void close(host& which, duration drain);
+  /// It dies without a word. With `reset` its system answers for it, else nobody does.
+  void crash(host& which, bool reset);
+  /// Its process stands still, and goes on.
+  void pause(host& which);
+  void resume(host& which);
+
+  // -- connections --------------------------------------------------------------------
+
+  /// A connection from one to whoever is at the place. Null when nobody listens there.
+  connection_record* dial(host& from, unsigned place, const path& over,
+                          const node_id& expected = {});
+  void cut(connection_record& which);                  ///< Both ends see the stream end.
+  void reset(connection_record& which);                ///< Both ends see an error.
+  void silence(connection_record& which, unsigned to); ///< Nothing arrives at this side any more.
+  void corrupt(connection_record& which, unsigned to, std::uint64_t offset, std::byte mask);
+  [[nodiscard]] end_point* end_of(const connection_record& which, unsigned side);
+  [[nodiscard]] const std::vector<std::unique_ptr<connection_record>>& connections() const {
+    return records_;
+  }
+
+  // -- programs -----------------------------------------------------------------------
+
+  bus::subscription_id subscribe(host& at, bus::subscription_options wants, program::manner how);
+  void unsubscribe(host& at, bus::subscription_id id);
+  void answer(host& at, bus::connection_id connection, bool yes);
+  send_outcome send(host& from, const node_id& to, const sent_message& what);
+
+  // -- time ---------------------------------------------------------------------------
+
+  /// What can happen now. Empty when all rests until the clock moves.
+  void enabled(std::vector<step>& into);
+  void take(const step& what);
+  /// One thing happens, whatever it is. False when all rests.
+  bool take_any();
+  /// When something happens by itself.
+  [[nodiscard]] time_point next_moment() const;
+  /// The clock moves; all must rest.
+  void advance(time_point to);
+  /// Lets time pass, with everything that happens in it.
+  void run(duration span);
+  void run_until(time_point until);
+
+  // -- the end ------------------------------------------------------------------------
+
+  /// Closes what runs, waits for it, and holds the whole run against the laws.
+  void finish(duration drain);
+  /// What must hold when all rests.
+  void check_rest();
+  /// Equal for equal states, whatever order led there. A node's state is taken to follow from what it
+  /// heard of each connection that it has, and ordered there, and from the order of their hellos.
+  [[nodiscard]] std::uint64_t key() const;
+
+private:
+  void begin(host& at, host::arrived& what);
+  void hand_in(host& at, host::told& what);
+  void obey(host& at);
+  void obey(host& at, bus::node::output& what);
+  void order(host& at, bus::connection_id id, bus::node::output& what);
+  void link_up(host& at, const bus::node::link_up& what);
+  void link_down(host& at, const bus::node::link_down& what);
+  void tell(host& at, bus::subscriptions::output& what);
+  void expect(host& at, const expectation& what);
+  void promise_closed(host& at);
+  void follow(end_point& at, bus::node::output& what);
+  void drive(end_point& at);
+  void hand_over(end_point& at);
+  void check_received(end_point& at, const bus::received_frames& frames);
+  void write(end_point& at);
+  void read(end_point& at);
+  void close_socket(end_point& at);
+  void carry_bounce(end_point& at);
+  void look(end_point& at);
+  void check_bounds(host& at);
+  void check_time(const end_point& at) const;
+  void check_progress(const end_point& at) const;
+  void check_end(const end_point& at, const bus::ended& what);
+  void check_disconnect(const end_point& at, const bus::ended& what) const;
+  void check_finished();
+  void remove(host& at, bus::connection_id id);
+  [[nodiscard]] bool bug_strikes(seeded_bug which, unsigned one_in = 1);
+  void note(const std::function<std::string()>& text) const {
+    if (settings_.trace)
+      settings_.trace(text());
+  }
+
+  settings settings_;
+  std::size_t held_before_;
+  time_point now_{std::chrono::seconds(1000)};
+  random choices_;
+  coverage seen_;
+  run_account account_;
+  std::vector<std::unique_ptr<connection_record>> records_;
+  std::vector<std::unique_ptr<host>> hosts_;
+  std::optional<codecs::read_scratch> scratch_{std::in_place};
+  std::vector<step> steps_;
+  std::uint64_t steps_at_now_ = 0;
+  std::vector<batch> kept_by_mistake_;
+  std::vector<payload> bytes_kept_by_mistake_;
+};
+
+} // namespace postbus::testing

@@ -1,0 +1,408 @@
+// world: one thing after the other, and what the node actor does: letters to the core, and what it
+// wants. Mirrors actors/node_shell.cpp; what connections do is in world_ends.cpp.
+#include "postbus/tests/support/simulator/world.hpp"
+
+#include "postbus/bus/overloaded.hpp"
+
+#include <algorithm>
+
+namespace postbus::testing {
+
+using core = bus::node;
+
+namespace {
+
+constexpr std::uint64_t steps_at_once_max = 200'000;
+
+void mix(std::uint64_t& history, std::uint64_t what) {
+  history = (history ^ what) * 0x9e3779b97f4a7c15u;
+  history ^= history >> 29;
+}
+
+} // namespace
+
+// -- what can happen --------------------------------------------------------------
+
+void world::enabled(std::vector<step>& into) {
+  into.clear();
+  using kind = step::kind;
+  for (auto& each : hosts_) {
+    auto& at = *each;
+    if (!at.runs())
+      continue;
+    for (auto& [id, who] : at.programs) {
+      if (who->slot()->take() && !bug_strikes(seeded_bug::receipt_lost))
+        at.mailbox.push_back(host::settled{id});
+      if (who->next_moment() <= now_)
+        into.push_back({kind::let_go, &at, nullptr, id});
+      if (who->next_answer() <= now_)
+        into.push_back({kind::answer, &at, nullptr, id});
+    }
+    if (!at.mailbox.empty())
+      into.push_back({kind::letter, &at});
+    if (at.core->deadline() <= now_)
+      into.push_back({kind::tick, &at});
+    for (auto& [id, end] : at.ends) {
+      if (end->over)
+        continue;
+      if (end->fresh) {
+        into.push_back({kind::begin, &at, end.get()});
+        continue;
+      }
+      if (!end->orders.empty())
+        into.push_back({kind::order, &at, end.get()});
+      if (end->input_open && end->in->next(now_) != wire::item::nothing)
+        into.push_back({kind::read, &at, end.get()});
+      if (end->woken || (!end->session.wire_empty() && end->out->room() > 0))
+        into.push_back({kind::write, &at, end.get()});
+      if (end->charge->rung())
+        into.push_back({kind::settle, &at, end.get()});
+    }
+  }
+}
+
+void world::take(const step& what) {
+  require(++steps_at_now_ < steps_at_once_max, law::ending, "the world never rests");
+  auto& at = *what.at;
+  switch (what.what) {
+  case step::kind::letter: {
+    std::visit(bus::overloaded{
+                 [&](host::told& told) { hand_in(at, told); },
+                 [&](host::arrived& arrived) { begin(at, arrived); },
+                 [&](host::settled& settled) {
+                   at.core->settle(settled.subscription);
+                   obey(at);
+                 },
+               },
+               at.mailbox.front());
+    at.mailbox.pop_front();
+    return;
+  }
+  case step::kind::tick:
+    at.core->tick(now_);
+    return obey(at);
+  case step::kind::let_go:
+    if (!bug_strikes(seeded_bug::batch_kept, 20))
+      at.programs.at(what.subscription)->let_go(now_);
+    return;
+  case step::kind::answer: {
+    auto& who = *at.programs.at(what.subscription);
+    const auto asked = who.questions.front().what.connection;
+    who.questions.pop_front();
+    return answer(at, asked, !choices_.chance(1, 4));
+  }
+  case step::kind::begin:
+    what.end->fresh = false;
+    return drive(*what.end);
+  case step::kind::order: {
+    mix(what.end->history, 3);
+    auto next = std::move(what.end->orders.front());
+    what.end->orders.pop_front();
+    follow(*what.end, next);
+    return drive(*what.end);
+  }
+  case step::kind::read:
+    mix(what.end->history, 4);
+    read(*what.end);
+    return drive(*what.end);
+  case step::kind::write:
+    mix(what.end->history, 5);
+    return drive(*what.end);
+  case step::kind::settle:
+    mix(what.end->history, 6);
+    if (what.end->charge->take() && !bug_strikes(seeded_bug::receipt_lost)) {
+      what.end->session.settle();
+      drive(*what.end);
+    }
+    return;
+  }
+}
+
+bool world::take_any() {
+  enabled(steps_);
+  if (steps_.empty())
+    return false;
+  take(steps_[settings_.whole_reads ? 0 : choices_.below(steps_.size())]);
+  return true;
+}
+
+time_point world::next_moment() const {
+  auto first = never;
+  for (const auto& at : hosts_) {
+    if (!at->runs())
+      continue;
+    first = std::min(first, at->core->deadline());
+    for (const auto& [id, who] : at->programs)
+      first = std::min({first, who->next_moment(), who->next_answer()});
+    for (const auto& [id, end] : at->ends)
+      if (end->input_open && !end->over)
+        first = std::min(first, end->in->next_arrival());
+  }
+  return first;
+}
+
+void world::advance(time_point to) {
+  check_rest();
+  if (to <= now_)
+    return;
+  now_ = to;
+  steps_at_now_ = 0;
+}
+
+void world::run(duration span) {
+  run_until(now_ + span);
+}
+
+void world::run_until(time_point until) {
+  for (;;) {
+    while (take_any()) {
+    }
+    const auto next = std::max(next_moment(), now_);
+    if (next > until)
+      break;
+    advance(next);
+  }
+  advance(until);
+}
+
+std::uint64_t world::key() const {
+  auto sum = static_cast<std::uint64_t>(now_.time_since_epoch().count());
+  for (const auto& at : hosts_) {
+    mix(sum, (at->core ? 1u : 0u) + (at->finished ? 2u : 0u)
+               + (at->core && at->core->is_closing() ? 4u : 0u));
+    for (const auto& [id, end] : at->ends) {
+      mix(sum, end->record.serial * 2 + end->side);
+      mix(sum, end->history);
+      mix(sum, end->standing);
+    }
+    for (const auto id : at->known)
+      mix(sum, id);
+    for (const auto& [id, dial] : at->dials)
+      mix(sum, id * 4 + (!dial->answer ? 0u : *dial->answer ? 1u : 2u));
+  }
+  for (const auto& record : records_)
+    for (const auto& side : record->sides)
+      mix(sum, (side.opened ? 1u : 0u) + (side.ended ? 2u : 0u) + (side.linked ? 4u : 0u));
+  return sum;
+}
+
+// -- letters to the node ------------------------------------------------------------
+
+void world::begin(host& at, host::arrived& what) {
+  auto& record = *what.record;
+  const auto dials = what.side == connection_record::dialer;
+  // Every stranger comes from one of two addresses.
+  const auto address =
+    dials ? std::string("there:1") : "host" + std::to_string(record.serial % 2) + ":1";
+  auto started = at.core->start(
+    {dials ? bus::session::role::dialer : bus::session::role::listener, address, what.expected});
+  if (!started) {
+    seen_.count("connections to a node that closes");
+    record.disturbed = true;
+    what.out->reset(now_);
+    (void)what.in->close_reader(now_);
+    return;
+  }
+  record.sides[what.side].exists = true;
+  const auto id = started->connection;
+  auto end = std::make_unique<end_point>(at, std::move(*started), record, what.side, now_);
+  end->in = std::move(what.in);
+  end->out = std::move(what.out);
+  if ((end->other = end_of(record, 1 - what.side)) != nullptr)
+    end->other->other = end.get();
+  if (dials)
+    at.dials.emplace(id, &record);
+  at.ends.emplace(id, std::move(end));
+  obey(at);
+  check_bounds(at);
+}
+
+void world::hand_in(host& at, host::told& what) {
+  auto& end = *at.ends.at(what.connection);
+  mix(end.standing, what.event->index());
+  if (std::holds_alternative<bus::hello_seen>(*what.event))
+    at.known.push_back(what.connection);
+  if (const auto* probe = std::get_if<bus::probe_done>(what.event.get()))
+    mix(end.standing, probe->alive ? 100 : 101);
+  if (auto* arrived = std::get_if<bus::received>(what.event.get())) {
+    const auto frames = arrived->frames->frames();
+    const auto first = end.mine().received;
+    if (end.linked) {
+      for (std::uint64_t number = 0; number < frames; ++number)
+        expect(at, {expectation::kind::message, end.session.peer().id, &end.record, 1 - end.side,
+                    first + number});
+      end.mine().received += frames;
+    } else {
+      seen_.count("messages on a connection given up", frames);
+    }
+    if (bug_strikes(seeded_bug::batch_kept, 50))
+      kept_by_mistake_.push_back(
+        batch{bus::shared<bus::delivery>::adopt(new bus::delivery(at.id, arrived->frames, {}))});
+  }
+  const auto* over = std::get_if<bus::ended>(what.event.get());
+  if (over != nullptr && end.linked) {
+    check_disconnect(end, *over);
+    auto& side = end.mine();
+    std::set<std::uint64_t> waiting;
+    for (const auto& [id, who] : at.programs)
+      who->add_waiting(end.record, 1 - end.side, waiting);
+    for (std::uint64_t number = 0; number < side.received; ++number)
+      side.unclaimed += side.was_claimed(number) || waiting.contains(number) ? 0 : 1;
+  }
+  at.core->on(what.connection, std::move(*what.event));
+  obey(at);
+  check_bounds(at);
+}
+
+// -- what the node wants ------------------------------------------------------------
+
+void world::obey(host& at) {
+  while (auto what = at.core->next()) {
+    require(!at.finished, law::ending, "an output behind finished");
+    obey(at, *what);
+  }
+}
+
+void world::obey(host& at, core::output& what) {
+  std::visit(bus::overloaded{
+               [&](core::accept_connection& to) { order(at, to.connection, what); },
+               [&](core::close_connection& to) { order(at, to.connection, what); },
+               [&](core::end_connection& to) { order(at, to.connection, what); },
+               [&](core::probe_connection& to) {
+                 seen_.count("probes");
+                 order(at, to.connection, what);
+               },
+               [&](core::tick_connection& to) { order(at, to.connection, what); },
+               [&](core::adjust_connection& to) { order(at, to.connection, what); },
+               [&](core::link_up& up) { link_up(at, up); },
+               [&](core::link_down& down) { link_down(at, down); },
+               [&](core::connection_over& over) {
+                 remove(at, over.connection);
+                 promise_closed(at);
+               },
+               [&](core::tell_subscriber& told) { tell(at, told.what); },
+               [&](core::answer_dial& answer) {
+                 if (bug_strikes(seeded_bug::answer_lost, 3))
+                   return;
+                 const auto times = bug_strikes(seeded_bug::answer_twice, 3) ? 2 : 1;
+                 for (int time = 0; time < times; ++time) {
+                   const auto dial = at.dials.find(answer.connection);
+                   require(dial != at.dials.end() && !dial->second->answer, law::dials,
+                           "an answer to a dial that was answered, or never made");
+                   dial->second->answer = answer.peer;
+                 }
+                 seen_.count(answer.peer ? "dials answered with a peer"
+                                         : "dials answered with an error");
+               },
+               [&](core::finished&) {
+                 at.finished = true;
+                 note([&] { return "finished " + std::to_string(at.place); });
+               },
+             },
+             what);
+}
+
+void world::order(host& at, bus::connection_id id, core::output& what) {
+  const auto found = at.ends.find(id);
+  if (found == at.ends.end() || found->second->over)
+    return;
+  if (std::holds_alternative<core::tick_connection>(what) && bug_strikes(seeded_bug::tick_lost, 5))
+    return;
+  if (std::holds_alternative<core::close_connection>(what)
+      && bug_strikes(seeded_bug::order_lost, 3))
+    return;
+  mix(found->second->standing, 200 + what.index());
+  if (const auto* close = std::get_if<core::close_connection>(&what))
+    mix(found->second->standing, static_cast<std::uint64_t>(close->reason.code));
+  found->second->orders.push_back(std::move(what));
+}
+
+void world::link_up(host& at, const core::link_up& what) {
+  auto& end = *at.ends.at(what.connection);
+  note([&] { return "up " + std::to_string(at.place) + " over " + end.record.name(); });
+  require(!at.links.contains(what.peer), law::survivor,
+          [&] { return "a second connection to one peer: " + end.record.name(); });
+  require(!end.mine().linked && end.mine().opened, law::events,
+          "a link that was up, or is not open");
+  end.linked = end.mine().linked = true;
+  at.links.emplace(what.peer, &end);
+  seen_.count("connected");
+  expect(at, {expectation::kind::connected, what.peer, &end.record, 1 - end.side});
+}
+
+void world::link_down(host& at, const core::link_down& what) {
+  auto& end = *at.ends.at(what.connection);
+  const auto found = at.links.find(what.peer);
+  require(found != at.links.end() && found->second == &end && end.linked, law::events,
+          "a link goes down that is not up");
+  end.linked = false;
+  at.links.erase(found);
+  seen_.count("disconnected");
+  expect(at, {expectation::kind::disconnected, what.peer, &end.record, 1 - end.side});
+}
+
+void world::remove(host& at, bus::connection_id id) {
+  const auto found = at.ends.find(id);
+  require(found != at.ends.end() && found->second->over && !found->second->linked, law::events,
+          "a connection is over that is not");
+  if (found->second->other != nullptr)
+    found->second->other->other = nullptr;
+  at.ends.erase(found);
+  std::erase(at.known, id);
+}
+
+void world::expect(host& at, const expectation& what) {
+  for (auto& [id, who] : at.programs)
+    who->expect(what);
+}
+
+void world::promise_closed(host& at) {
+  if (at.closed_due || !at.core->is_closing() || at.core->connection_count() > 0)
+    return;
+  at.closed_due = true;
+  expect(at, {expectation::kind::closed, {}});
+  for (auto& [id, who] : at.programs)
+    who->unbounded();
+}
+
+void world::tell(host& at, bus::subscriptions::output& what) {
+  const auto found = at.programs.find(what.to);
+  if (found == at.programs.end())
+    return;
+  auto& who = *found->second;
+  if (auto* messages = std::get_if<batch>(&what.what)) {
+    seen_.count("batches told");
+    seen_.count("messages told", messages->size());
+    // Its connection is over already, and `disconnected` is the next that comes.
+    const auto link = at.links.find(messages->from());
+    if (link != at.links.end() && link->second->mine().ended && who.wants().events
+        && bug_strikes(seeded_bug::message_after_end)) {
+      kept_by_mistake_.push_back(std::move(*messages));
+      return;
+    }
+    if (bug_strikes(seeded_bug::batch_twice, 20))
+      who.told(*messages, now_);
+    if (bug_strikes(seeded_bug::bound_ignored)) {
+      who.stuck(true);
+      who.slot()->add(0, 1); // as if it had let go of it
+    }
+    return who.told(std::move(*messages), now_);
+  }
+  const auto& event = std::get<node_event>(what.what);
+  if (bug_strikes(seeded_bug::event_lost, 10))
+    return;
+  if (bug_strikes(seeded_bug::event_twice, 10))
+    who.told(event, now_);
+  const auto* down = std::get_if<disconnected>(&event);
+  if (down != nullptr && bug_strikes(seeded_bug::wrong_account, 2)) {
+    auto wrong = *down;
+    ++wrong.account.confirmed;
+    return who.told(wrong, now_);
+  }
+  who.told(event, now_);
+  if (down != nullptr && settings_.bug == seeded_bug::message_after_end && who.wants().messages)
+    for (auto& late : std::exchange(kept_by_mistake_, {}))
+      who.told(std::move(late), now_);
+}
+
+} // namespace postbus::testing
