@@ -1,0 +1,183 @@
+// postbus_connections: many connections of one node, the hub. Every node of the other process has one.
+//   hub    [count=n size=n]     with count: takes batches and prints its tally; else answers each message
+//          [how=actor|loop]
+//   idle   port=n nodes=n       connects nodes that each say one thing and then nothing; prints
+//                               {"open": n} for the first tenth and for all, each time waiting for a line
+//   churn  port=n count=n flying=64 how=actor|loop    connect, one echo, close; a new node each; prints the rate
+//   many   port=n nodes=n count=n size=n turn=n    messages over all connections in turn, so many each
+#include "postbus/bench/postbus_support.hpp"
+
+#include <atomic>
+#include <future>
+#include <optional>
+
+namespace {
+
+using namespace std::chrono_literals;
+using bench::need;
+using postbus::post;
+
+void must_be_accepted(postbus::send_outcome outcome) {
+  if (outcome != postbus::send_outcome::accepted)
+    bench::die(to_string(outcome));
+}
+
+// -- hub --------------------------------------------------------------------------------
+
+caf::behavior echoing(caf::event_based_actor*, const postbus::node& here) {
+  return {[=](const postbus::message& each) { here.send_bytes(each.from(), each.bytes()); }};
+}
+
+caf::behavior counting(caf::event_based_actor*, bench::tally* tally, std::promise<void>* over) {
+  return {[=](const postbus::batch& messages) {
+    for (const auto& each : messages)
+      if (tally->take(each.bytes()))
+        over->set_value();
+  }};
+}
+
+void hub(const bench::options& given) {
+  bench::tally tally(given);
+  std::promise<void> over;
+  postbus::runtime bus({.close_time = 60s});
+  const auto node = bus.spawn_node();
+  const bool counts = given.number("count") > 0;
+  if (counts)
+    need(node.subscribe({.subscriber = bus.system().spawn(counting, &tally, &over),
+                         .mode = postbus::delivery_mode::batch,
+                         .events = false}));
+  else if (given.text("how", "actor") == "loop")
+    need(node.subscribe({.subscriber = need(node.spawn_on_loop(
+                           [=](caf::event_based_actor* self) { return echoing(self, node); })),
+                         .events = false}));
+  else
+    need(node.subscribe({.subscriber = bus.system().spawn(echoing, node), .events = false}));
+  bench::listen_and_say(node);
+  if (counts) {
+    over.get_future().wait();
+    tally.print();
+  }
+  (void)std::getchar(); // the driver has seen what it wants
+}
+
+// -- idle -------------------------------------------------------------------------------
+
+void idle(const bench::options& given) {
+  const auto body = bench::make_body(64);
+  const auto wanted = given.number("nodes", 1000);
+  postbus::runtime bus({.close_time = 60s});
+  std::vector<postbus::node> nodes;
+  for (std::size_t open = 1; open <= wanted; ++open) {
+    const auto node = bus.spawn_node();
+    nodes.push_back(node);
+    auto inbox = node.inbox();
+    must_be_accepted(node.send_bytes(need(node.connect(bench::endpoint(given))), body));
+    need(inbox.next_message(10s));
+    if (open == wanted / 10 || open == wanted) {
+      bench::figures{}.add("open", static_cast<double>(open)).print();
+      (void)std::getchar();
+    }
+  }
+}
+
+// -- churn ------------------------------------------------------------------------------
+
+/// What all visitors have in common.
+struct visits {
+  postbus::runtime& bus;
+  std::string endpoint;
+  std::vector<std::byte> body;
+  std::atomic<std::int64_t> to_start, to_end;
+  std::promise<void> over;
+};
+
+/// One after the other: a node that connects, says something, hears it again, and closes.
+caf::behavior visiting(caf::event_based_actor* self, visits* all) {
+  auto node = std::make_shared<std::optional<postbus::node>>();
+  const auto start = [=] {
+    if (--all->to_start < 0)
+      return self->quit();
+    *node = all->bus.spawn_node();
+    post((*node)->actor(), postbus::subscribe{self});
+    post((*node)->actor(), postbus::connect{all->endpoint, 20s});
+  };
+  start();
+  return {
+    [=](const postbus::connected& now) {
+      must_be_accepted((*node)->send_bytes(now.peer, all->body));
+    },
+    [=](const postbus::message& answer) {
+      if (bench::sum_words(answer.bytes()) != bench::sum_words(all->body))
+        bench::die("not what was sent");
+      post((*node)->actor(), postbus::close_node{});
+    },
+    [](const postbus::disconnected&) {},
+    [](postbus::closing) {},
+    [=](postbus::closed) {
+      if (--all->to_end == 0)
+        all->over.set_value();
+      start();
+    },
+  };
+}
+
+void churn(const bench::options& given) {
+  const auto count = static_cast<std::int64_t>(given.number("count", 10'000));
+  postbus::runtime bus;
+  visits all{bus, bench::endpoint(given), bench::make_body(64), count, count, {}};
+  const auto start = bench::clock::now();
+  const auto cpu = bench::cpu_seconds();
+  const auto home = bus.spawn_node(); // only to get at the loop
+  for (auto flying = given.number("flying", 64); flying > 0; --flying)
+    if (given.text("how", "actor") == "loop")
+      need(home.spawn_on_loop([&](caf::event_based_actor* self) { return visiting(self, &all); }));
+    else
+      bus.system().spawn(visiting, &all);
+  all.over.get_future().wait();
+  bench::figures{}
+    .add("rate", static_cast<double>(count) / bench::seconds_since(start))
+    .add("cpu", (bench::cpu_seconds() - cpu) / static_cast<double>(count))
+    .print();
+}
+
+// -- many -------------------------------------------------------------------------------
+
+void many(const bench::options& given) {
+  const auto body = bench::make_body(given.number("size", 64));
+  const auto turn = given.number("turn", 1);
+  auto left = given.number("count");
+  bench::memory_growth memory;
+  auto cpu = bench::cpu_seconds();
+  {
+    postbus::runtime bus({.close_time = 60s});
+    std::vector<postbus::sender> senders;
+    for (auto nodes = given.number("nodes", 1000); nodes > 0; --nodes) {
+      const auto node = bus.spawn_node();
+      senders.push_back(node.to(need(node.connect(bench::endpoint(given)))));
+    }
+    cpu = bench::cpu_seconds();
+    while (left > 0)
+      for (auto& to : senders)
+        for (auto now = std::min(turn, left); now > 0; --now, --left)
+          must_be_accepted(to.send_bytes(body, {.within = 60s}));
+  } // waits until all is taken
+  bench::figures{}
+    .add("cpu", bench::cpu_seconds() - cpu)
+    .add("peak_mib", memory.peak_mib())
+    .print();
+}
+
+} // namespace
+
+int main(int argc, char** argv) {
+  const bench::options given(argc, argv);
+  const auto& role = given.role();
+  if (role == "hub")
+    hub(given);
+  else if (role == "idle")
+    idle(given);
+  else if (role == "churn")
+    churn(given);
+  else
+    many(given);
+}
