@@ -216,12 +216,12 @@ public:
   untied_thread& operator=(const untied_thread&) = delete;
 #if CAF_MAJOR_VERSION < 1
   ~untied_thread() {
-    if (!was_tied_)
+    if (caf::logger::current_logger() != before_)
       caf::logger::set_current_actor_system(nullptr);
   }
 
 private:
-  bool was_tied_ = caf::logger::current_logger() != nullptr;
+  const caf::logger* before_ = caf::logger::current_logger();
 #else
   ~untied_thread() {}
 #endif

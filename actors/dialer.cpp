@@ -18,7 +18,11 @@ void dialer::start() {
                                          : "connecting to " + text_of(addresses_[next_ - 1]);
     tell(nullptr, {errc::timeout, blame::remote, step});
   });
-  resolve();
+  try {
+    resolve();
+  } catch (const std::exception& failed) { // the resolver wants a thread of its own
+    tell(nullptr, {errc::system_failed, blame::local, how_.where.host + ": " + failed.what()});
+  }
 }
 
 // Callbacks that are on their way find no node to tell.

@@ -16,13 +16,13 @@ public:
     : bound(config, home), what_(std::move(what)) {}
 
   caf::behavior make_behavior() override {
-    home().welcome(caf::actor{this});
+    home().guest_came(caf::actor{this});
     return std::exchange(what_, nullptr)(this);
   }
   [[nodiscard]] const char* name() const override { return "postbus.guest"; }
 
 private:
-  void leave() override { home().farewell(id()); }
+  void leave() override { home().guest_left(id()); }
 
   std::function<caf::behavior(caf::event_based_actor*)> what_;
 };

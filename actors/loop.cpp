@@ -116,7 +116,7 @@ void loop::send_away(const caf::actor& guest) {
   caf::anon_send_exit(guest, caf::exit_reason::kill); // for one that does not heed the first
 }
 
-void loop::welcome(caf::actor who) {
+void loop::guest_came(const caf::actor& who) {
   if (!takes_guests_)
     send_away(who);
   guests_.emplace(who.id(), who);

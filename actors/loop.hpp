@@ -52,8 +52,8 @@ public:
   /// Counts actors that live on this loop; kept by `bound`.
   void count_actor(int change);
   /// Actors of the user's that live on this loop come and go; on its thread.
-  void welcome(caf::actor who);
-  void farewell(caf::actor_id who) { guests_.erase(who); }
+  void guest_came(const caf::actor& who);
+  void guest_left(caf::actor_id who) { guests_.erase(who); }
 
 private:
   void run();
@@ -87,6 +87,10 @@ template <class Base>
 class bound : public Base {
 public:
   bound(caf::actor_config& config, loop& home) : Base(config), loop_(home) { home.count_actor(1); }
+  ~bound() override {
+    if (counted_) // the constructor of what is derived has failed
+      loop_.count_actor(-1);
+  }
 
   using Base::enqueue;
   // Returns nothing in CAF 0.17, bool in 1.x.
@@ -101,6 +105,7 @@ public:
   void on_exit() final {
     leave();
     Base::on_exit();
+    counted_ = false;
     loop_.count_actor(-1);
   }
 
@@ -111,6 +116,7 @@ protected:
 
 private:
   loop& loop_;
+  bool counted_ = true;
 };
 
 /// Spawns an actor class derived from `bound` on its loop.

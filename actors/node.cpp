@@ -6,6 +6,8 @@
 #include "postbus/actors/loop.hpp"
 #include "postbus/actors/node_access.hpp"
 
+#include <atomic>
+
 namespace postbus {
 
 namespace {
@@ -152,9 +154,19 @@ result<caf::actor>
 node::spawn_on_loop(std::function<caf::behavior(caf::event_based_actor*)> what) const {
   if (actors::loop::on_any())
     return on_a_loop("spawn_on_loop");
+  if (!what)
+    return error{errc::bad_option, blame::local, "no actor"};
+  // Who has stopped waiting wants no actor any more: what it would refer to may be gone.
+  auto wanted = std::make_shared<std::atomic<bool>>(true);
+  auto unless_late = [wanted, what = std::move(what)](caf::event_based_actor* self) {
+    return wanted->exchange(false) ? what(self) : caf::behavior{};
+  };
   const actors::waiting_thread<caf::actor> here;
-  access_->shell()->wake(actors::ask_spawn{std::move(what), here.make_answer()});
-  return here.wait(answer_time);
+  access_->shell()->wake(actors::ask_spawn{std::move(unless_late), here.make_answer()});
+  auto made = here.wait(answer_time);
+  if (!made && !wanted->exchange(false))
+    return here.wait({}); // it began just now, and so was answered
+  return made;
 }
 
 result<void> node::close(duration drain) const {

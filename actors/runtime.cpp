@@ -8,6 +8,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -63,18 +64,24 @@ struct runtime::parts {
   // for waits for them, and destroys both.
   void leave_behind(std::vector<std::unique_ptr<actors::loop>> busy) {
     std::fputs("postbus: something on a loop does not end; the loop is left to it\n", stderr);
-    std::thread([busy = std::move(busy), config = std::move(own_config),
-                 system = std::move(own_system)]() mutable {
-      busy.clear();
-      system.reset();
-      config.reset();
-    }).detach();
+    struct remains {
+      // In this order: loops need the system, the system its configuration.
+      std::unique_ptr<system_config> config;
+      std::unique_ptr<caf::actor_system> system;
+      std::vector<std::unique_ptr<actors::loop>> loops;
+    };
+    auto* left = new remains{std::move(own_config), std::move(own_system), std::move(busy)};
+    try {
+      std::thread([left] { delete left; }).detach();
+    } catch (const std::system_error&) {
+      // No thread to wait for them: they stay as long as the process.
+    }
   }
 };
 
 runtime::runtime(runtime_options how) : parts_(std::make_unique<parts>(how)) {
   parts_->own_config = std::make_unique<system_config>();
-  const untied_thread free;
+  const untied_thread untied;
   parts_->own_system = std::make_unique<caf::actor_system>(*parts_->own_config);
   parts_->system = parts_->own_system.get();
   parts_->make_loops();
@@ -105,9 +112,13 @@ runtime::~runtime() {
       each->shell()->wake(actors::ask_end{});
   for (const auto& each : open)
     (void)each->wait_closed_until(later(drained, 2 * reset_time));
+  // All are told before one is waited for, and all together have one time.
+  for (const auto& each : parts_->loops)
+    (void)each->finish({});
+  const auto given_up = later(actors::steady_now(), reset_time);
   std::vector<std::unique_ptr<actors::loop>> busy;
   for (auto& each : parts_->loops)
-    if (!each->finish(reset_time))
+    if (!each->finish(given_up - actors::steady_now()))
       busy.push_back(std::move(each));
   if (!busy.empty())
     parts_->leave_behind(std::move(busy));
@@ -133,10 +144,15 @@ result<node> runtime::try_spawn_node(node_options how) {
   std::lock_guard guard(parts_->mutex);
   std::erase_if(parts_->nodes, [](const auto& each) { return each.expired(); });
   auto& home = *parts_->loops[parts_->next_loop++ % parts_->loops.size()];
-  const untied_thread free;
-  const auto actor = actors::spawn_on<actors::node_shell>(
-    *parts_->system, home,
-    bus::node::options{how.id, random_u64(), std::move(how.init), how.bounds}, access);
+  const untied_thread untied;
+  caf::actor actor;
+  try {
+    actor = actors::spawn_on<actors::node_shell>(
+      *parts_->system, home,
+      bus::node::options{how.id, random_u64(), std::move(how.init), how.bounds}, access);
+  } catch (const std::exception& failed) { // the first node of a loop takes its descriptors
+    return error{errc::system_failed, blame::local, failed.what()};
+  }
   access->shell()->attach(actor);
   access->open(caf::actor_cast<node_actor>(actor));
   parts_->nodes.push_back(access);

@@ -55,7 +55,8 @@ public:
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::uint64_t frames() const noexcept { return frames_; }
 
-  /// Whether a program ever had them. Kept by `subscriptions`, on its thread only.
+  /// Whether a program ever had them. `connection` is set by the node, the rest by `subscriptions`; on
+  /// their thread only.
   struct claim {
     std::uint64_t connection = 0; ///< Over which they came.
     std::uint32_t waiting = 0;    ///< Subscriptions that they wait for.

@@ -115,7 +115,8 @@ void node::on_hello(connection_id id, connection& at, hello peer) {
   };
   if (closing_)
     return refuse(errc::shutting_down, "the node is closing");
-  if (peers_.open_count() >= options_.bounds.connections_max)
+  // Who is connected already asks for no place: it is turned away as that, or takes its own over.
+  if (!peers_.find(at.peer) && peers_.open_count() >= options_.bounds.connections_max)
     return refuse(errc::too_many_connections, "no more connections are taken");
   peers_.arrived({.connection = id,
                   .peer = at.peer,
@@ -163,9 +164,9 @@ void node::on_received(connection_id id, connection& at, const shared<received_f
 void node::on_ended(connection_id id, ended& end) {
   const auto found = connections_.find(id);
   auto at = std::move(found->second);
-  at.peer = end.peer;
   no_longer_pending(id, at);
   no_longer_promised(at);
+  at.peer = end.peer;
   connections_.erase(found);
   wheel_.disarm(id);
   if (at.linked) {
@@ -217,19 +218,23 @@ void node::take_in(connection_id id) {
   auto* at = find(id);
   if (at == nullptr)
     return;
-  if (peers_.open_count() + promised_ >= options_.bounds.connections_max) {
+  if (!promised_.contains(at->peer)
+      && peers_.open_count() + promised_.size() >= options_.bounds.connections_max) {
     outputs_.push_back(close_connection{
       id, {errc::too_many_connections, blame::local, "no more connections are taken"}, {}});
     return;
   }
   at->promised = true;
-  ++promised_;
+  ++promised_[at->peer];
   outputs_.push_back(accept_connection{id});
 }
 
 void node::no_longer_promised(connection& at) {
-  if (std::exchange(at.promised, false))
-    --promised_;
+  if (!std::exchange(at.promised, false))
+    return;
+  const auto found = promised_.find(at.peer);
+  if (--found->second == 0)
+    promised_.erase(found);
 }
 
 void node::settle_peers() {
@@ -251,6 +256,8 @@ void node::settle_peer_action(const peer_table::action& what) {
       },
       [&](const peer_table::accept& accept) { take_in(accept.connection); },
       [&](const peer_table::turn_away& away) {
+        if (auto* at = find(away.connection))
+          no_longer_promised(*at);
         outputs_.push_back(close_connection{away.connection, {away.reason, blame::local, {}}, {}});
       },
       [&](const peer_table::probe& probe) {

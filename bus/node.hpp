@@ -184,7 +184,8 @@ private:
   // Strangers' connections that are not open, by host, oldest first.
   std::map<std::string, std::set<connection_id>> opening_;
   std::size_t opening_count_ = 0;
-  std::size_t promised_ = 0; // accepted connections that are not open yet
+  // Accepted connections that may still open, by peer: at most one of a peer's will.
+  std::unordered_map<node_id, std::size_t> promised_;
   // Dials that ended because the peer is connected already, while that connection still opens.
   std::map<node_id, std::vector<connection_id>> waiting_dials_;
   std::size_t window_share_;

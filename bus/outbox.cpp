@@ -43,7 +43,9 @@ send_outcome outbox::push(lane which, frame_header header, std::span<const std::
   if (!body.empty())
     std::memcpy(at + frame_header_bytes, body.data(), body.size());
   // With very many peers the next message finds this place cold; fetched early it costs nothing.
-  __builtin_prefetch(at + bytes + 64, 1);
+  // As a number: it may lie behind the chunk, where no pointer may point.
+  __builtin_prefetch(
+    reinterpret_cast<const void*>(reinterpret_cast<std::uintptr_t>(at) + bytes + 64), 1);
   auto& run = in.queue.back();
   run.head_bytes += bytes;
   ++run.frames;

@@ -189,7 +189,6 @@ void session::tick(time_point now) {
   // A connection that is quiet for long owns no queues.
   events_.shrink();
   said_.shrink();
-  wire_.shrink();
   settle();
   if (is_live() && now > deadline() + bounds_.keepalive_time)
     forgive(now);

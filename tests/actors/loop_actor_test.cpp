@@ -85,6 +85,11 @@ TEST_CASE("an actor on the loop that ends by itself is not waited for") {
   value_of(ended.get_future());
 }
 
+TEST_CASE("no actor is spawned on a loop without a function") {
+  runtime bus;
+  CHECK(bus.spawn_node().spawn_on_loop({}).error().code == errc::bad_option);
+}
+
 TEST_CASE("no actor is spawned on a loop from a loop") {
   runtime bus;
   auto node = bus.spawn_node();
@@ -112,3 +117,12 @@ TEST_CASE("an actor on the loop that does not heed its exit ends with the runtim
   REQUIRE(guest.has_value());
 }
 #pragma GCC diagnostic pop
+
+TEST_CASE("a runtime made on a thread that knows another system ends on any thread") {
+  system_config other;
+  caf::actor_system knows_this_thread{other};
+  caf::scoped_actor self{knows_this_thread};
+  auto bus = std::make_unique<runtime>();
+  auto ended = std::async(std::launch::async, [&] { bus.reset(); });
+  REQUIRE(ended.wait_for(patience) == std::future_status::ready);
+}

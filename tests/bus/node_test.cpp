@@ -279,6 +279,41 @@ TEST_CASE("a node that asks about several peers takes no more than it has room f
   CHECK(second.dials.at(from_second).error() == errc::too_many_connections);
 }
 
+TEST_CASE("a full node is no obstacle to whom it knows: not to a second dial, nor to a restart") {
+  limits one;
+  one.connections_max = 1;
+  node_world world;
+  auto& b = world.add(9, one);
+  const auto at_b = world.subscribe(b);
+  auto& first = world.add(1);
+  world.dial(first, b);
+  world.run(1s);
+  const auto again = world.dial(first, b);
+  world.run(2s);
+  CHECK(first.dials.at(again).value_or(node_id{}) == b.core.id());
+
+  for (auto* end : {world.link(b, first), world.link(first, b)}) // now half open
+    end->out->fail_at(0, fault::silence, world.now);
+  auto& restarted = world.add(1, {}, 2);
+  const auto anew = world.dial(restarted, b);
+  world.run(3s);
+  CHECK(restarted.dials.at(anew).value_or(node_id{}) == b.core.id());
+  CHECK(b.stories[at_b] == "connected(node 1) disconnected(peer_restarted) connected(node 1) ");
+}
+
+TEST_CASE("two dials at once between a pair take one place") {
+  limits one;
+  one.connections_max = 1;
+  node_world world;
+  auto& a = world.add(1, one);
+  auto& b = world.add(2, one);
+  const auto there = world.dial(a, b);
+  const auto back = world.dial(b, a);
+  world.run(3s);
+  CHECK(a.dials.at(there).value_or(node_id{}) == b.core.id());
+  CHECK(b.dials.at(back).value_or(node_id{}) == a.core.id());
+}
+
 TEST_CASE("the node's memory is shared between its connections") {
   limits tight;
   tight.window_bytes_min = 1024;
