@@ -1,5 +1,5 @@
 // canary_fuzz: breaks a law on purpose. The tests demand that the fuzzer finds how, and that a replay
-// of what it found fails: else neither proves anything about the other targets. Left out of `make fuzz`.
+// of what it found fails: else neither proves anything about the other targets. `make corpus` leaves it out.
 // The bug: a door that forgets its lock when it is slammed four times while it is locked and ajar. By
 // chance nobody does that; the coverage of each step leads there.
 #include "postbus/tests/fuzz/operations.hpp"
