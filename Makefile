@@ -14,7 +14,7 @@ configure = $(if $(WERROR),cmake --preset $(1) -DPOSTBUS_WERROR=$(WERROR),\
               test -e build/$(1)/build.ninja || cmake --preset $(1))
 
 .DEFAULT_GOAL := help
-.PHONY: demo test asan tsan fuzz corpus format tidy bench install clean help
+.PHONY: demo test long asan tsan fuzz corpus format tidy bench install clean help
 
 help: ## This list.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
@@ -31,17 +31,23 @@ test: ## Every test, on the Release build.
 	@cmake --build build/release -j $(JOBS)
 	@ctest --preset release -j $(JOBS)
 
+long: ## Every test with POSTBUS_LONG_TESTS=1: minutes.
+	@scripts/install-deps build
+	@$(call configure,release)
+	@cmake --build build/release -j $(JOBS)
+	@POSTBUS_LONG_TESTS=1 ctest --preset release -L "actors|tool" -j $(JOBS)
+
 asan: ## Every test under AddressSanitizer and UndefinedBehaviorSanitizer.
 	@scripts/install-deps build
 	@$(call configure,asan)
 	@cmake --build build/asan -j $(JOBS)
 	@ctest --preset asan -j $(JOBS)
 
-tsan: ## Every test under ThreadSanitizer, with a CAF that is built with it (or CAF_ROOT=...).
+tsan: ## Every test that has threads under ThreadSanitizer, with a CAF that is built with it (or CAF_ROOT=...).
 	@scripts/install-deps build check
 	@caf=$${CAF_ROOT:-$$(scripts/tsan-caf)} && \
 	  cmake --preset tsan -U 'CAF_*' -DCAF_ROOT="$$caf" $(if $(WERROR),-DPOSTBUS_WERROR=$(WERROR))
-	@cmake --build build/tsan -j $(JOBS)
+	@cmake --build build/tsan -j $(JOBS) --target codecs_test actors_test postbus_tool examples
 	@ctest --preset tsan -j $(JOBS)
 
 fuzz: ## Every fuzz target for FUZZ_SECONDS, starting from the corpus.

@@ -4,7 +4,7 @@
 //   idle   port=n nodes=n       connects nodes that each say one thing and then nothing; prints
 //                               {"open": n} for the first tenth and for all, each time waiting for a line
 //   churn  port=n count=n flying=64 how=actor|loop    connect, one echo, close; a new node each; prints the rate
-//   many   port=n nodes=n count=n size=n turn=n    messages over all connections in turn, so many each
+//   many   port=n nodes=n count=n size=n           one message over each connection in turn
 #include "postbus/bench/postbus_support.hpp"
 
 #include <atomic>
@@ -72,7 +72,7 @@ void idle(const bench::options& given) {
     nodes.push_back(node);
     auto inbox = node.inbox();
     must_be_accepted(node.send_bytes(need(node.connect(bench::endpoint(given))), body));
-    need(inbox.next_message(10s));
+    bench::must_be_body(need(inbox.next_message(10s)).bytes(), body.size());
     if (open == wanted / 10 || open == wanted) {
       bench::figures{}.add("open", static_cast<double>(open)).print();
       (void)std::getchar();
@@ -82,13 +82,13 @@ void idle(const bench::options& given) {
 
 // -- churn ------------------------------------------------------------------------------
 
-/// What all visitors have in common.
+/// What all visitors have in common. The runtime is last: it ends first, and all visitors with it.
 struct visits {
-  postbus::runtime& bus;
   std::string endpoint;
   std::vector<std::byte> body;
   std::atomic<std::int64_t> to_start, to_end;
   std::promise<void> over;
+  postbus::runtime bus{};
 };
 
 /// One after the other: a node that connects, says something, hears it again, and closes.
@@ -107,8 +107,7 @@ caf::behavior visiting(caf::event_based_actor* self, visits* all) {
       must_be_accepted((*node)->send_bytes(now.peer, all->body));
     },
     [=](const postbus::message& answer) {
-      if (bench::sum_words(answer.bytes()) != bench::sum_words(all->body))
-        bench::die("not what was sent");
+      bench::must_be_body(answer.bytes(), all->body.size());
       post((*node)->actor(), postbus::close_node{});
     },
     [](const postbus::disconnected&) {},
@@ -123,16 +122,15 @@ caf::behavior visiting(caf::event_based_actor* self, visits* all) {
 
 void churn(const bench::options& given) {
   const auto count = static_cast<std::int64_t>(given.number("count", 10'000));
-  postbus::runtime bus;
-  visits all{bus, bench::endpoint(given), bench::make_body(64), count, count, {}};
+  visits all{bench::endpoint(given), bench::make_body(64), count, count, {}};
   const auto start = bench::clock::now();
   const auto cpu = bench::cpu_seconds();
-  const auto home = bus.spawn_node(); // only to get at the loop
+  const auto home = all.bus.spawn_node(); // only to get at the loop
   for (auto flying = given.number("flying", 64); flying > 0; --flying)
     if (given.text("how", "actor") == "loop")
       need(home.spawn_on_loop([&](caf::event_based_actor* self) { return visiting(self, &all); }));
     else
-      bus.system().spawn(visiting, &all);
+      all.bus.system().spawn(visiting, &all);
   all.over.get_future().wait();
   bench::figures{}
     .add("rate", static_cast<double>(count) / bench::seconds_since(start))
@@ -144,9 +142,7 @@ void churn(const bench::options& given) {
 
 void many(const bench::options& given) {
   const auto body = bench::make_body(given.number("size", 64));
-  const auto turn = given.number("turn", 1);
   auto left = given.number("count");
-  bench::memory_growth memory;
   auto cpu = bench::cpu_seconds();
   {
     postbus::runtime bus({.close_time = 60s});
@@ -157,27 +153,14 @@ void many(const bench::options& given) {
     }
     cpu = bench::cpu_seconds();
     while (left > 0)
-      for (auto& to : senders)
-        for (auto now = std::min(turn, left); now > 0; --now, --left)
-          must_be_accepted(to.send_bytes(body, {.within = 60s}));
+      for (auto to = senders.begin(); to != senders.end() && left > 0; ++to, --left)
+        must_be_accepted(to->send_bytes(body, {.within = 60s}));
   } // waits until all is taken
-  bench::figures{}
-    .add("cpu", bench::cpu_seconds() - cpu)
-    .add("peak_mib", memory.peak_mib())
-    .print();
+  bench::figures{}.add("cpu", bench::cpu_seconds() - cpu).print();
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-  const bench::options given(argc, argv);
-  const auto& role = given.role();
-  if (role == "hub")
-    hub(given);
-  else if (role == "idle")
-    idle(given);
-  else if (role == "churn")
-    churn(given);
-  else
-    many(given);
+  return bench::play(argc, argv, {{"hub", hub}, {"idle", idle}, {"churn", churn}, {"many", many}});
 }

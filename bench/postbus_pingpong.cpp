@@ -56,9 +56,9 @@ void subscribe(postbus::runtime& bus, const postbus::node& node, const std::stri
 }
 
 void echo(const bench::options& given) {
+  std::promise<void> over;
   postbus::runtime bus;
   const auto node = bus.spawn_node();
-  std::promise<void> over;
   // One sender for the one peer; found when the first message comes.
   auto to = std::make_shared<std::optional<postbus::sender>>();
   subscribe(bus, node, given.text("how", "actor"),
@@ -75,12 +75,12 @@ void echo(const bench::options& given) {
 void ping(const bench::options& given) {
   const auto body = bench::make_body(given.number("size", 64));
   bench::round_trips trips(given.number("count", 20'000));
-  postbus::runtime bus;
-  const auto node = bus.spawn_node();
   std::promise<void> over;
+  std::uint64_t sum = 0;
+  postbus::runtime bus; // behind what the handler uses, so that it ends before that
+  const auto node = bus.spawn_node();
   const auto peer = need(node.connect(bench::endpoint(given)));
   auto to = std::make_shared<postbus::sender>(node.to(peer));
-  std::uint64_t sum = 0;
   const auto send = [&, to] {
     trips.start();
     if (to->send_bytes(body) != postbus::send_outcome::accepted)
@@ -106,8 +106,5 @@ void ping(const bench::options& given) {
 } // namespace
 
 int main(int argc, char** argv) {
-  const bench::options given(argc, argv);
-  if (const auto core = given.text("core"); !core.empty())
-    bench::pin_to(given.number("core"));
-  given.role() == "echo" ? echo(given) : ping(given);
+  return bench::play(argc, argv, {{"echo", echo}, {"ping", ping}});
 }

@@ -1,6 +1,6 @@
 // postbus_throughput: messages one way between two nodes. One call of send_bytes each; the receiver is
 // an actor that takes batches or single messages, or a thread with an inbox.
-//   receive size=n count=n how=batch|single|inbox|inbox_single    says its port
+//   receive size=n count=n how=batch|single|inbox    says its port
 //           [pace=bytes per second]
 //   send    port=n size=n count=n        [body=shared: a payload, referred to when it is large]
 #include "postbus/bench/postbus_support.hpp"
@@ -35,13 +35,7 @@ caf::behavior reader(caf::event_based_actor*, counting count) {
   };
 }
 
-void read_inbox(postbus::inbox from, bool single, counting count) {
-  while (single) {
-    const auto next = from.next_message(60s);
-    if (!next)
-      return;
-    count(*next);
-  }
+void read_inbox(postbus::inbox from, counting count) {
   for (;;) {
     const auto next = from.next_batch(60s);
     if (!next)
@@ -59,8 +53,8 @@ void receive(const bench::options& given) {
   {
     postbus::runtime bus;
     const auto node = bus.spawn_node();
-    if (how.starts_with("inbox"))
-      thread = std::thread(read_inbox, node.inbox(), how == "inbox_single", count);
+    if (how == "inbox")
+      thread = std::thread(read_inbox, node.inbox(), count);
     else
       need(node.subscribe(
         {.subscriber = bus.system().spawn(reader, count),
@@ -105,6 +99,5 @@ void send(const bench::options& given) {
 } // namespace
 
 int main(int argc, char** argv) {
-  const bench::options given(argc, argv);
-  given.role() == "receive" ? receive(given) : send(given);
+  return bench::play(argc, argv, {{"receive", receive}, {"send", send}});
 }

@@ -14,6 +14,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <map>
 #include <span>
 #include <string>
@@ -80,6 +81,12 @@ inline std::vector<std::byte> make_body(std::size_t size) {
     sum += word;
   }
   return sum;
+}
+
+/// An answer is a body of that size, each word of it read once.
+inline void must_be_body(std::span<const std::byte> answer, std::size_t size) {
+  if (answer.size() != size || sum_words(answer) != pattern * (size / 8))
+    die("not what was sent");
 }
 
 // -- the machine ------------------------------------------------------------------------
@@ -239,6 +246,25 @@ private:
   clock::time_point sent_;
   double cpu_ = 0;
 };
+
+/// What a program does in the role of that name.
+struct role {
+  std::string_view name;
+  void (*play)(const options&);
+};
+
+/// For main: plays the role that is asked for, on one core if one is given.
+inline int play(int argc, char** argv, std::initializer_list<role> roles) {
+  const options given(argc, argv);
+  if (!given.text("core").empty())
+    pin_to(given.number("core"));
+  for (const auto& each : roles)
+    if (each.name == given.role()) {
+      each.play(given);
+      return 0;
+    }
+  die("no role of that name");
+}
 
 /// Tells the driver where this process listens.
 inline void say_port(std::size_t port) {

@@ -79,8 +79,7 @@ def brief(party):
     """For the head of a column."""
     if party.startswith("raw TCP"):
         return "raw"
-    return {"Postbus, one connection": "one", "ZeroMQ, 1,000 connections": "ZeroMQ",
-            "ZeroMQ, body shared": "ZeroMQ, shared"}.get(party, party)
+    return {"Postbus, one connection": "one", "ZeroMQ, 1,000 connections": "ZeroMQ"}.get(party, party)
 
 
 def columns(task):

@@ -27,8 +27,8 @@ constexpr auto close_margin = 10s;
 
 class listening {
 public:
-  listening(const listen_options& how, postbus::node at)
-    : how_(how), at_(std::move(at)), inbox_(how.once ? at_.deciding_inbox() : at_.inbox()) {}
+  listening(const listen_options& how, const postbus::node& at)
+    : how_(how), at_(at), inbox_(how.once ? at_.deciding_inbox() : at_.inbox()) {}
 
   exit_code run(const std::string& endpoint);
 
@@ -192,8 +192,8 @@ void listening::write() {
 } // namespace
 
 exit_code listen(const listen_options& how) {
-  return with_node(how.node, [&](const std::string& endpoint, postbus::node at) {
-    return listening(how, std::move(at)).run(endpoint);
+  return with_node(how.node, [&](const std::string& endpoint, const postbus::node& at) {
+    return listening(how, at).run(endpoint);
   });
 }
 

@@ -24,8 +24,8 @@ constexpr std::size_t number_bytes = 8;
 
 class pinging {
 public:
-  pinging(const ping_options& how, postbus::node from)
-    : how_(how), from_(std::move(from)), inbox_(from_.inbox()),
+  pinging(const ping_options& how, const postbus::node& from)
+    : how_(how), from_(from), inbox_(from_.inbox()),
       body_(std::max<std::size_t>(how.size_bytes, number_bytes)) {}
 
   exit_code run(const std::string& endpoint);
@@ -123,8 +123,8 @@ exit_code pinging::report() {
 } // namespace
 
 exit_code ping(const ping_options& how) {
-  return with_node(how.node, [&](const std::string& endpoint, postbus::node from) {
-    return pinging(how, std::move(from)).run(endpoint);
+  return with_node(how.node, [&](const std::string& endpoint, const postbus::node& from) {
+    return pinging(how, from).run(endpoint);
   });
 }
 

@@ -25,8 +25,8 @@ constexpr std::size_t line_bytes_max = postbus::limits{}.frame_bytes_max;
 
 class sending {
 public:
-  sending(const send_options& how, postbus::node from)
-    : how_(how), from_(std::move(from)), inbox_(from_.inbox()), input_(how.file) {}
+  sending(const send_options& how, const postbus::node& from)
+    : how_(how), from_(from), inbox_(from_.inbox()), input_(how.file) {}
 
   exit_code run(const std::string& endpoint);
 
@@ -231,8 +231,8 @@ exit_code sending::report(ended how_it_ended) {
 } // namespace
 
 exit_code send(const send_options& how) {
-  return with_node(how.node, [&](const std::string& endpoint, postbus::node from) {
-    return sending(how, std::move(from)).run(endpoint);
+  return with_node(how.node, [&](const std::string& endpoint, const postbus::node& from) {
+    return sending(how, from).run(endpoint);
   });
 }
 

@@ -1,5 +1,5 @@
-// zeromq_connections: many connections of one ROUTER socket, the hub. The other process has a DEALER
-// socket for each, all in one context.
+// zeromq_connections: many connections of one socket, the hub: ROUTER where it answers, PULL where it
+// counts. The other process has a socket for each, DEALER or PUSH, all in one context.
 //   hub    [count=n size=n]                  with count: prints its tally; else answers each message
 //   idle   port=n nodes=n                    one message each, then nothing; prints {"open": n} for the
 //                                            first tenth and for all, each time waiting for a line
@@ -71,15 +71,22 @@ void send(void* socket, std::span<const std::byte> body) {
   check(zmq_send(socket, body.data(), body.size(), 0));
 }
 
+void receive_answer(void* socket, std::span<std::byte> into) {
+  const auto size = zmq_recv(socket, into.data(), into.size(), 0);
+  check(size);
+  bench::must_be_body(into.first(std::min(into.size(), std::size_t(size))), into.size());
+}
+
 void idle(const bench::options& given) {
   const auto wanted = given.number("nodes", 1000);
-  auto body = bench::make_body(64);
+  const auto body = bench::make_body(64);
+  std::vector<std::byte> answer(body.size());
   context all;
   std::vector<void*> sockets;
   while (sockets.size() < wanted) {
     sockets.push_back(all.connect(ZMQ_DEALER, given.text("port")));
     send(sockets.back(), body);
-    check(zmq_recv(sockets.back(), body.data(), body.size(), 0));
+    receive_answer(sockets.back(), answer);
     if (sockets.size() == wanted / 10 || sockets.size() == wanted) {
       bench::figures{}.add("open", static_cast<double>(sockets.size())).print();
       (void)std::getchar();
@@ -91,7 +98,8 @@ void idle(const bench::options& given) {
 
 void churn(const bench::options& given) {
   const auto count = given.number("count", 10'000);
-  auto body = bench::make_body(64);
+  const auto body = bench::make_body(64);
+  std::vector<std::byte> answer(body.size());
   context all;
   std::vector<zmq_pollitem_t> flying(given.number("flying", 64));
   std::size_t started = 0, ended = 0;
@@ -108,7 +116,7 @@ void churn(const bench::options& given) {
     check(zmq_poll(flying.data(), static_cast<int>(flying.size()), -1));
     for (auto& slot : flying)
       if (slot.revents) {
-        check(zmq_recv(slot.socket, body.data(), body.size(), 0));
+        receive_answer(slot.socket, answer);
         zmq_close(slot.socket);
         slot = {nullptr, -1, 0, 0};
         ++ended;
@@ -126,7 +134,6 @@ void churn(const bench::options& given) {
 void many(const bench::options& given) {
   const auto body = bench::make_body(given.number("size", 64));
   auto left = given.number("count");
-  bench::memory_growth memory;
   auto cpu = bench::cpu_seconds();
   {
     context all;
@@ -140,23 +147,11 @@ void many(const bench::options& given) {
     for (auto* each : sockets)
       zmq_close(each);
   } // waits until all is with the kernel
-  bench::figures{}
-    .add("cpu", bench::cpu_seconds() - cpu)
-    .add("peak_mib", memory.peak_mib())
-    .print();
+  bench::figures{}.add("cpu", bench::cpu_seconds() - cpu).print();
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-  const bench::options given(argc, argv);
-  const auto& role = given.role();
-  if (role == "hub")
-    hub(given);
-  else if (role == "idle")
-    idle(given);
-  else if (role == "churn")
-    churn(given);
-  else
-    many(given);
+  return bench::play(argc, argv, {{"hub", hub}, {"idle", idle}, {"churn", churn}, {"many", many}});
 }

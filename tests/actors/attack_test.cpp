@@ -19,18 +19,10 @@ void beside_a_good_client(limits bounds, Attack attack) {
   runtime bus;
   connected_pair pair(bus, bounds);
   auto inbox = pair.far.inbox();
-  std::atomic<bool> attacking{true};
   std::uint64_t sent = 0;
-  std::thread good([&] {
-    auto out = pair.near.to(pair.far.id());
-    while (attacking.load() || sent < 1000)
-      if (out.send(sent, {.within = patience}) == send_outcome::accepted)
-        ++sent;
-    REQUIRE(pair.near.close(patience).has_value());
-  });
   std::uint64_t received = 0;
   bool in_order = true;
-  std::thread reader([&] {
+  std::jthread reader([&] {
     for (;;) {
       auto next = inbox.next(patience);
       if (!next)
@@ -42,8 +34,17 @@ void beside_a_good_client(limits bounds, Attack attack) {
           return;
     }
   });
+  std::jthread good([&](const std::stop_token& attacked) {
+    auto out = pair.near.to(pair.far.id());
+    auto outcome = send_outcome::accepted;
+    while (outcome != send_outcome::closed && (!attacked.stop_requested() || sent < 1000)) {
+      outcome = out.send(sent, {.within = patience});
+      sent += outcome == send_outcome::accepted ? 1 : 0;
+    }
+    CHECK(pair.near.close(patience).has_value());
+  });
   attack(pair.endpoint);
-  attacking = false;
+  good.request_stop();
   good.join();
   reader.join();
   CHECK(in_order);

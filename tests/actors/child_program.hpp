@@ -6,9 +6,9 @@
 
 #include "postbus/bus/time.hpp"
 
+#include <csignal>
 #include <fcntl.h>
 #include <poll.h>
-#include <signal.h>
 #include <spawn.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -62,6 +62,14 @@ public:
     }
   }
 
+protected:
+  /// Until the other has closed its end, or `within` is over. What it said can be heard still.
+  void await_hangup(duration within) const {
+    pollfd what{socket_, 0, 0}; // that it is gone is told unasked
+    const auto most = std::chrono::ceil<std::chrono::milliseconds>(within).count();
+    ::poll(&what, 1, static_cast<int>(most));
+  }
+
 private:
   int socket_;
   std::string heard_;
@@ -76,7 +84,7 @@ public:
     if (pid_ <= 0)
       return;
     ::kill(pid_, SIGKILL);
-    (void)wait();
+    ::waitpid(pid_, nullptr, 0);
   }
 
   /// Returns when it stands still.
@@ -86,8 +94,15 @@ public:
     ::waitpid(pid_, &status, WUNTRACED);
   }
   void go_on() { ::kill(pid_, SIGCONT); }
-  /// Waits for its end: its exit code, or the signal as a negative number. Hear its last line first.
-  int wait() {
+  /// Waits for its end: its exit code, or the signal as a negative number. One that does not end
+  /// `within` is killed.
+  int wait(duration within = std::chrono::seconds(30)) {
+    const auto deadline = std::chrono::steady_clock::now() + within;
+    await_hangup(within);
+    while (is_running() && std::chrono::steady_clock::now() < deadline)
+      ::poll(nullptr, 0, 1); // between the end of its sockets and its own
+    if (is_running())
+      ::kill(pid_, SIGKILL);
     int status = -1;
     if (pid_ <= 0 || ::waitpid(pid_, &status, 0) != pid_)
       return -1;
@@ -117,6 +132,13 @@ private:
     ::posix_spawn_file_actions_destroy(&actions);
     ::unsetenv("POSTBUS_TEST_PARENT");
     ::close(made.theirs);
+  }
+
+  [[nodiscard]] bool is_running() const {
+    siginfo_t end{};
+    return pid_ > 0
+           && ::waitid(P_PID, static_cast<id_t>(pid_), &end, WEXITED | WNOHANG | WNOWAIT) == 0
+           && end.si_pid == 0;
   }
 
   static ends make_pair() {

@@ -18,7 +18,7 @@ TEST_CASE("closing a node sends what is queued, and the peer's program takes all
   auto near = pair.near.inbox();
   constexpr std::uint64_t count = 20'000;
   std::uint64_t received = 0;
-  std::thread reader([&] {
+  std::jthread reader([&] {
     while (far.next_message(received < count ? duration(patience) : duration(0s)))
       ++received;
   });
@@ -63,7 +63,7 @@ TEST_CASE("closing with frozen peers, half-open handshakes and dials in flight e
     session, box, [&] { return session.at() == bus::phase::open; }, patience));
   REQUIRE(next_event<connected>(events).has_value());
   // 192.0.2.0/24 is nobody's: depending on the machine the dial hangs or fails at once.
-  std::thread dial([&] { CHECK_FALSE(node.connect("tcp://127.0.0.1:1", 20s).has_value()); });
+  std::jthread dial([&] { CHECK_FALSE(node.connect("tcp://127.0.0.1:1", 20s).has_value()); });
   for (int number = 0; number < 1000; ++number)
     (void)node.send_bytes(session.peer().id, std::vector<std::byte>(1000));
   const auto start = std::chrono::steady_clock::now();
@@ -147,12 +147,12 @@ TEST_CASE("handles answer closed once their node is, and once their runtime is g
 TEST_CASE("a runtime can be destroyed at any moment: idle, connecting, sending, receiving") {
   for (int round = 0; round < 10; ++round) {
     CAPTURE(round);
-    std::thread busy;
+    std::jthread busy;
     {
       runtime bus({.loops = 2, .close_time = 100ms});
       connected_pair pair(bus);
       auto inbox = pair.far.inbox();
-      busy = std::thread([near = pair.near, to = pair.far.id()] {
+      busy = std::jthread([near = pair.near, to = pair.far.id()] {
         while (near.send(to, "more") != send_outcome::closed)
           std::this_thread::yield();
       });

@@ -109,8 +109,11 @@ TEST_CASE("threads in the midst of every call are answered when the runtime is d
         for (++begun; !over; over = call())
           std::this_thread::yield();
       });
-    while (begun < calls.size() - 1) // but the one who waits for a message that may not have come
+    const auto deadline = std::chrono::steady_clock::now() + patience;
+    const auto wanted = calls.size() - 1; // one waits for a message that may not have come
+    while (begun < wanted && std::chrono::steady_clock::now() < deadline)
       std::this_thread::yield();
+    CHECK(begun >= wanted);
     bus.reset();
     for (auto& each : threads)
       each.join();
@@ -322,6 +325,7 @@ TEST_CASE("role: a system goes before its runtime" * doctest::skip()) {
   std::optional<node> open;
   if (parent.hear(patience) == "with an open node")
     open = bus.spawn_node();
+  parent.tell("begins");
   system.reset();
   parent.tell("the system is gone");
 }
@@ -329,6 +333,7 @@ TEST_CASE("role: a system goes before its runtime" * doctest::skip()) {
 TEST_CASE("a system without an open node may go before its runtime") {
   child_program child("role: a system goes before its runtime");
   child.tell("without");
+  REQUIRE(child.hear(patience).value_or("") == "begins");
   CHECK(child.hear(patience).value_or("") == "the system is gone");
   CHECK(child.wait() == 0);
 }
@@ -337,7 +342,9 @@ TEST_CASE("a system without an open node may go before its runtime") {
 TEST_CASE("a system waits for the nodes in it, and so never goes before them") {
   child_program child("role: a system goes before its runtime");
   child.tell("with an open node");
-  CHECK_FALSE(child.hear(300ms).has_value());
+  REQUIRE(child.hear(patience).value_or("") == "begins");
+  CHECK(child.wait(300ms) == -SIGKILL); // was there still, and had to be ended
+  CHECK_FALSE(child.hear(0s).has_value());
 }
 
 TEST_CASE("role: handles live as long as the process" * doctest::skip()) {

@@ -11,6 +11,8 @@ using namespace std::chrono_literals;
 // Everything that is decided by time in these cases is decided by then: a probe takes 1 s, a program
 // has 3 s, a handshake 5.
 constexpr duration horizon = 12s;
+// Until then an act may be put off: past all of these, and early enough for what it begins.
+constexpr duration patience = 6s;
 constexpr std::size_t choices_max = 500;
 
 /// One way through a case: takes the choices it is given, then always the first.
@@ -18,20 +20,22 @@ class walk {
 public:
   walk(const small_case_info& what, const std::function<void(const std::string&)>& trace)
     : case_(what.make({.seed = 1, .whole_reads = true, .trace = trace})), trace_(trace),
-      until_(case_->field.now() + horizon), happened_(case_->acts.size()) {}
+      until_(case_->field.now() + horizon),
+      put_off_until_(what.takes_long ? time_point::min() : case_->field.now() + patience),
+      happened_(case_->acts.size()) {}
 
   /// Lets happen what leaves no choice; says how many choices there are then. 0: all is at rest.
   std::size_t settle() {
     for (;;) {
       take_forced();
       choose_among_acts();
-      if (!steps_.empty() || !acts_.empty())
+      if (!steps_.empty())
         return steps_.size() + acts_.size();
-      auto& field = case_->field;
-      const auto next = std::max(field.next_moment(), field.now());
-      if (next > until_)
+      if (!acts_.empty())
+        return acts_.size() + (next_moment() <= put_off_until_ ? 1 : 0);
+      if (next_moment() > until_)
         return 0;
-      field.advance(next);
+      case_->field.advance(next_moment());
     }
   }
   void choose(std::size_t index) {
@@ -39,6 +43,12 @@ public:
       const auto step = steps_[index];
       note(step);
       return case_->field.take(step);
+    }
+    if (index == steps_.size() + acts_.size()) {
+      path_ += " wait";
+      if (trace_)
+        trace_("wait");
+      return case_->field.advance(next_moment());
     }
     const auto which = acts_[index - steps_.size()];
     auto& act = case_->acts[which];
@@ -64,6 +74,9 @@ public:
   [[nodiscard]] const std::string& path() const { return path_; }
 
 private:
+  [[nodiscard]] time_point next_moment() const {
+    return std::max(case_->field.next_moment(), case_->field.now());
+  }
   // What a node and a program do with what they have leaves no trace in the order of other things.
   void take_forced() {
     auto& field = case_->field;
@@ -93,6 +106,7 @@ private:
   std::unique_ptr<small_case> case_;
   std::function<void(const std::string&)> trace_;
   time_point until_;
+  time_point put_off_until_;
   std::vector<bool> happened_;
   std::vector<step> steps_;
   std::vector<std::size_t> acts_;
@@ -109,7 +123,7 @@ struct choice {
 exploration explore(const small_case_info& what,
                     const std::function<void(const std::string&)>& trace) {
   exploration sum;
-  std::unordered_set<std::uint64_t> seen, rests;
+  std::unordered_set<std::uint64_t> seen;
   std::vector<choice> way;
   do {
     walk now(what, trace);
@@ -124,8 +138,7 @@ exploration explore(const small_case_info& what,
         if (!seen.insert(now.key()).second)
           break;
         if (count == 0) {
-          ++sum.orders;
-          rests.insert(now.key());
+          ++sum.ends;
           now.finish();
           break;
         }
@@ -144,7 +157,6 @@ exploration explore(const small_case_info& what,
       ++way.back().taken;
   } while (!way.empty());
   sum.states = seen.size();
-  sum.outcomes = rests.size();
   return sum;
 }
 

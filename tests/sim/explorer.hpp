@@ -4,8 +4,11 @@
 // met before (world::key) is not entered again. Nothing here is random.
 //
 // What counts as one step, and so bounds the search: a connection takes all that has arrived, or obeys
-// one order of its node; a node handles a letter as soon as it has one; the clock moves only when nothing
-// else can happen.
+// one order of its node; a node handles a letter as soon as it has one, and a program what it is told.
+// The clock moves to the next moment at which something happens by itself, and never while a connection
+// has something to read or to obey: no deadline passes in the middle of an exchange. That what may happen
+// is put off until later is tried in the short cases, for the first seconds; in the long ones the clock
+// moves only when nothing else can happen. Two states of one hash count as the same.
 #pragma once
 
 #include "postbus/tests/support/simulator/world.hpp"
@@ -45,7 +48,8 @@ struct small_case_info {
   std::string_view name;
   std::string_view tells;
   std::function<std::unique_ptr<small_case>(const world::settings&)> make;
-  bool takes_long = false; ///< Seconds, and with sanitizers minutes.
+  /// Seconds, and with sanitizers minutes; then nothing is put off.
+  bool takes_long = false;
 };
 
 /// All of them; DESIGN.md, "One connection per pair", says what holds in each.
@@ -53,10 +57,9 @@ struct small_case_info {
 
 struct exploration {
   std::size_t states = 0; ///< Different ones.
-  std::size_t orders = 0; ///< Ends that were reached, by different orders.
+  std::size_t ends = 0;   ///< Of these: at rest, with nothing left that may happen.
   std::size_t replays = 0;
-  std::size_t deepest = 0;  ///< Choices on the longest way.
-  std::size_t outcomes = 0; ///< Different states at rest.
+  std::size_t deepest = 0; ///< Choices on the longest way.
 };
 
 /// Tries all orders. Throws the first violation, with the choices that led there.

@@ -11,90 +11,90 @@ import subprocess
 import sys
 import tempfile
 
-# name, file in bus/, what is there, what the mutant has instead, how the simulator is called
+# name, the law that it breaks, file in bus/, what is there, what the mutant has instead, how the simulator is called
 SEEDS = ("--seeds", "1:150")
 MUTANTS = [
-    ("lost credit", "session.cpp",
+    ("lost credit", "progress", "session.cpp",
      "    credit_due_ = true;\n}\n\nbool session::needs_release",
      "    credit_due_ = false;\n}\n\nbool session::needs_release", SEEDS),
-    ("window not respected", "session_wire.cpp",
+    ("window not respected", "protocol", "session_wire.cpp",
      "const auto credit_left = bytes_limit_ > bytes_sent_ ? bytes_limit_ - bytes_sent_ : 0;",
      "const auto credit_left = std::uint64_t{1} << 40;", SEEDS),
-    ("frames beyond the window", "session_wire.cpp",
+    ("frames beyond the window", "protocol", "session_wire.cpp",
      "frames_limit_ > frames_sent_ ? frames_limit_ - frames_sent_ : 0;",
      "frames_limit_ >= frames_sent_ ? frames_limit_ - frames_sent_ + 1 : 0;", SEEDS),
-    ("missed keepalive", "session.cpp",
+    ("missed keepalive", "deadline", "session.cpp",
      "first = std::min(first, last_sent_ + ping_after());",
      "(void)0;", SEEDS),
-    ("missed silence", "session.cpp",
+    ("missed silence", "deadline", "session.cpp",
      "first = std::min(first, last_received_ + bounds_.silence_time_max());",
      "first = std::min(first, last_received_ + 2 * bounds_.silence_time_max());", SEEDS),
-    ("goodbye before data", "session_wire.cpp",
+    ("goodbye before data", "account", "session_wire.cpp",
      "queue.data_frames() == 0 && (!goodbye_heard_ || all_taken() || drain_expired_);",
      "(!goodbye_heard_ || all_taken() || drain_expired_);", SEEDS),
-    ("confirmed too early", "session_wire.cpp",
+    ("confirmed too early", "account", "session_wire.cpp",
      "say(encode(goodbye{code, frames_released_, std::move(detail)}));",
      "say(encode(goodbye{code, frames_received_, std::move(detail)}));", SEEDS),
-    ("account off by one", "session_wire.cpp",
+    ("account off by one", "account", "session_wire.cpp",
      "unsent_ += queue.data_frames();",
      "unsent_ += queue.data_frames() > 0 ? queue.data_frames() - 1 : 0;", SEEDS),
-    ("outbox without a bound", "outbox.cpp",
+    ("outbox without a bound", "bound", "outbox.cpp",
      "data_.bytes + frame_header_bytes + body_bytes <= bytes_max_ &&",
      "data_.bytes <= bytes_max_ &&", SEEDS),
-    ("outbox loses a frame when split", "outbox.cpp",
+    ("outbox loses a frame when split", "order", "outbox.cpp",
      "    --run.frames;\n",
      "    run.frames = run.frames > 2 ? run.frames - 2 : run.frames - 1;\n", SEEDS),
-    ("late wheel", "wheel.cpp",
+    ("late wheel", "ending", "wheel.cpp",
      "const auto target = distance(start_, now) / tick_length;",
      "const auto passed = distance(start_, now) / tick_length;\n"
      "  const auto target = passed > 8 ? passed - 8 : 0;", SEEDS),
-    ("event told twice", "node.cpp",
+    ("event told twice", "events", "node.cpp",
      "  outputs_.push_back(link_up{id, at.peer});\n",
      "  outputs_.push_back(link_up{id, at.peer});\n"
      "  subscriptions_.push(connected{at.peer, {}, at.role == session::role::dialer});\n",
      SEEDS),
-    ("leaked connection", "node.cpp",
+    ("leaked connection", "leak", "node.cpp",
      "  outputs_.push_back(connection_over{id});\n",
      "  if (at.linked)\n    outputs_.push_back(connection_over{id});\n", SEEDS),
-    ("dial answered by nobody", "node.cpp",
+    ("dial answered by nobody", "dials", "node.cpp",
      "      waiting_dials_[at.peer].push_back(id);\n",
      "      (void)0;\n", SEEDS),
-    ("too many connections", "node.cpp",
-     "peers_.open_count() + promised_ >= options_.bounds.connections_max",
+    ("too many connections", "bound", "node.cpp",
+     "peers_.open_count() + promised_.size() >= options_.bounds.connections_max",
      "peers_.open_count() >= options_.bounds.connections_max", ("--seeds", "1:300")),
-    ("unclaimed not counted", "node.cpp",
+    ("unclaimed not counted", "account", "node.cpp",
      "    at.frames_unclaimed += frames->frames();\n",
      "    (void)0;\n", SEEDS),
-    ("a batch too many in hand", "subscriptions.cpp",
+    ("a batch too many in hand", "bound", "subscriptions.cpp",
      "to.handed_out - to.let_go >= batches_in_flight_max_",
      "to.handed_out - to.let_go > batches_in_flight_max_", SEEDS),
-    ("what waits is forgotten", "subscriptions.cpp",
+    ("what waits is forgotten", "progress", "subscriptions.cpp",
      "  if (const auto found = all_.find(id); found != all_.end())\n    pump(id, found->second);",
      "  (void)id;", SEEDS),
-    ("two survivors, or none", "peer_table.cpp",
+    ("two survivors, or none", "survivor", "peer_table.cpp",
      "    return rival && decided_there;",
      "    return rival && decided_there && false;", ("--orders", "two_dials")),
-    ("committed to two", "peer_table.cpp",
+    ("committed to two", "survivor", "peer_table.cpp",
      "  if (committed_beside(of, which.who.connection) != nullptr)\n    return true;\n",
      "", ("--orders", "two_dials")),
-    ("open beside a commitment", "peer_table.cpp",
+    ("open beside a commitment", "survivor", "peer_table.cpp",
      "  if (committed != nullptr && committed->who.incarnation != which->who.incarnation) {",
      "  if (committed == which) {",
      ("--orders", "forger_among_dials")),
-    ("refused behind connected", "session_frames.cpp",
+    ("refused behind connected", "survivor", "session_frames.cpp",
      "goodbye->reason == errc::already_connected || goodbye->reason == errc::id_in_use;",
      "false;", ("--orders", "forger_among_dials")),
-    ("forged claims hold dials back", "peer_table.cpp",
+    ("forged claims hold dials back", "survivor", "peer_table.cpp",
      "other.who.dialed != which.who.dialed && other.who.incarnation == which.who.incarnation;",
      "other.who.dialed != which.who.dialed;", ("--orders", "forger_stalls")),
-    ("an honest peer is put out", "peer_table.cpp",
+    ("an honest peer is put out", "survivor", "peer_table.cpp",
      "  if (of.others.empty() || of.probing || of.leaving)\n    return;\n",
      "  if (of.others.empty() || of.probing || of.leaving)\n    return;\n"
      "  if (of.others.front().who.incarnation != of.incarnation) {\n"
      "    of.leaving = true;\n"
      "    actions_.push_back(displace{of.open, errc::peer_restarted});\n    return;\n  }\n",
      ("--orders", "forger_beside_open")),
-    ("a dead connection stays", "peer_table.cpp",
+    ("a dead connection stays", "survivor", "peer_table.cpp",
      "    of.leaving = true;\n    actions_.push_back(displace{",
      "    of.leaving = true;\n    if (same)\n      actions_.push_back(displace{",
      ("--orders", "restart")),
@@ -123,7 +123,7 @@ def mutate(name, file, old, new, folder, entries):
 
 def find(mutant, folder, entries, link):
     """None when the simulator finds it, else what is wrong."""
-    name, file, old, new, call = mutant
+    name, law, file, old, new, call = mutant
     try:
         stem, compiler = mutate(name, file, old, new, folder, entries)
     except (ValueError, subprocess.CalledProcessError) as wrong:
@@ -137,6 +137,8 @@ def find(mutant, folder, entries, link):
         return "the simulator does not end"
     words = done.stdout.strip().splitlines()
     print(f"{name}: {words[0][:160] if words else '?'}", flush=True)
+    if done.returncode == 0 and f"law of {law}:" not in words[0]:
+        return f"not the law of {law}"
     return None if done.returncode == 0 else f"exit code {done.returncode}: {done.stdout[-300:]}"
 
 

@@ -145,7 +145,7 @@ sent_message scenario::make_message() {
     bytes = chance_.between(7000, 12'000);
     break;
   case 7:
-    bytes = chance_.between(12'000, 70'000);
+    bytes = chance_.between(12'000, body_bytes_max);
     break;
   }
   const auto opaque = bytes < 2 || chance_.chance(2, 3);

@@ -1,13 +1,22 @@
-// sim_test: runs the simulator over seeds. A failure prints one command that runs just that seed again.
+// sim_test: runs the simulator over seeds. A failure, whatever it is, prints one command that runs just
+// that seed again: a law that was broken, an exception, a signal, a sanitizer, an end by a time limit.
 #include "postbus/tests/sim/explorer.hpp"
 #include "postbus/tests/sim/scenario.hpp"
 
 #include <algorithm>
+#include <array>
 #include <charconv>
+#include <csignal>
 #include <cstdlib>
+#include <cstring>
 #include <fstream>
 #include <iostream>
 #include <string>
+
+#include <unistd.h>
+
+// There only in a build with sanitizers; they end a program without a signal.
+extern "C" void __sanitizer_set_death_callback(void (*)()) __attribute__((weak));
 
 using namespace postbus;
 using namespace postbus::testing;
@@ -44,6 +53,52 @@ struct options {
 };
 
 std::string program_name = "sim_test";
+
+// -- what runs now --------------------------------------------------------------------
+
+// Read by a signal handler, so nothing but bytes.
+std::array<char, 512> again_text;
+volatile std::sig_atomic_t again_bytes = 0;
+
+constexpr int deadly[] = {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTERM};
+std::array<struct sigaction, std::size(deadly)> handled_before;
+
+/// What repeats that which is begun now.
+void begin_run(const std::string& arguments) {
+  const auto text = "\nagain: " + program_name + ' ' + arguments + '\n';
+  again_bytes = 0;
+  const auto bytes = std::min(text.size(), again_text.size());
+  std::memcpy(again_text.data(), text.data(), bytes);
+  again_bytes = static_cast<std::sig_atomic_t>(bytes);
+}
+
+[[nodiscard]] std::string_view again() {
+  return {again_text.data(), static_cast<std::size_t>(again_bytes)};
+}
+
+void tell_again() {
+  const auto bytes = static_cast<std::size_t>(again_bytes);
+  again_bytes = 0; // once: a sanitizer may end it by a signal
+  if (write(STDERR_FILENO, again_text.data(), bytes) < 0)
+    return; // nobody listens
+}
+
+void on_signal(int which) {
+  tell_again();
+  for (std::size_t index = 0; index < std::size(deadly); ++index)
+    if (deadly[index] == which)
+      sigaction(which, &handled_before[index], nullptr);
+  raise(which);
+}
+
+void watch_signals() {
+  struct sigaction how {};
+  how.sa_handler = on_signal;
+  for (std::size_t index = 0; index < std::size(deadly); ++index)
+    sigaction(deadly[index], &how, &handled_before[index]);
+  if (__sanitizer_set_death_callback != nullptr)
+    __sanitizer_set_death_callback(tell_again);
+}
 
 [[noreturn]] void usage(const std::string& wrong) {
   std::cerr << "sim_test: " << wrong << "\n\n" << help;
@@ -140,14 +195,19 @@ std::function<void(const std::string&)> tracer(bool on) {
 bool is_found(const options& how, seeded_bug bug) {
   const auto& info = info_of(bug);
   for (auto seed = how.first; seed < how.first + how.count; ++seed) {
+    begin_run("--bug " + std::string(info.name) + " --seed " + std::to_string(seed) + " --trace");
     try {
       (void)run_seed(seed, bug, tracer(how.trace));
     } catch (const violation& broken) {
       const auto right =
         std::find(info.breaks.begin(), info.breaks.end(), broken.broken) != info.breaks.end();
       std::cout << info.name << ": seed " << seed << ", law of " << to_string(broken.broken) << ": "
-                << broken.what() << (right ? "" : "  <- not the law it should break") << '\n';
+                << broken.what() << (right ? "" : "  <- not the law it should break")
+                << (how.all_bugs && right ? "\n" : again());
       return right;
+    } catch (const std::exception& thrown) {
+      std::cout << info.name << ": seed " << seed << ", exception: " << thrown.what() << again();
+      return false;
     }
   }
   std::cout << info.name << ": not found in " << how.count << " seeds\n";
@@ -161,15 +221,17 @@ int run_orders(const options& how) {
         || (how.short_ones && each.takes_long))
       continue;
     known = true;
+    begin_run("--orders " + std::string(each.name));
     try {
       const auto sum = explore(each, tracer(how.trace));
-      std::cout << each.name << ": " << sum.states << " states, " << sum.orders << " orders to "
-                << sum.outcomes << " ends, at most " << sum.deepest << " choices, " << sum.replays
-                << " replays" << std::endl;
+      std::cout << each.name << ": " << sum.states << " states, " << sum.ends << " ends, at most "
+                << sum.deepest << " choices, " << sum.replays << " replays" << std::endl;
     } catch (const violation& broken) {
-      std::cout << "law of " << to_string(broken.broken) << ": " << broken.what()
-                << "\nagain: " << program_name << " --orders " << each.name << '\n';
+      std::cout << "law of " << to_string(broken.broken) << ": " << broken.what() << again();
       return how.expects_violation ? 0 : 1;
+    } catch (const std::exception& thrown) {
+      std::cout << each.name << ": exception: " << thrown.what() << again();
+      return 1;
     }
   }
   if (!known)
@@ -180,13 +242,16 @@ int run_orders(const options& how) {
 int run(const options& how) {
   coverage sum;
   for (auto seed = how.first; seed < how.first + how.count; ++seed) {
+    begin_run("--seed " + std::to_string(seed) + " --trace");
     try {
-      sum.add(run_seed(seed, how.bug, tracer(how.trace)));
+      sum.add(run_seed(seed, seeded_bug::none, tracer(how.trace)));
     } catch (const violation& broken) {
       std::cout << "seed " << seed << " broke the law of " << to_string(broken.broken) << ": "
-                << broken.what() << "\nagain: " << program_name << " --seed " << seed
-                << " --trace\n";
+                << broken.what() << again();
       return how.expects_violation ? 0 : 1;
+    } catch (const std::exception& thrown) {
+      std::cout << "seed " << seed << ", exception: " << thrown.what() << again();
+      return 1;
     }
   }
   if (!how.quiet)
@@ -209,6 +274,7 @@ int run(const options& how) {
 int main(int count, char** words) {
   std::ios::sync_with_stdio(false);
   const auto how = parse(count, words);
+  watch_signals();
   if (how.all_bugs) {
     bool all = true;
     for (const auto& each : seeded_bugs)

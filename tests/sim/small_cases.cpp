@@ -109,11 +109,13 @@ private:
       return decider().questions.size() + answered_ >= question && answered_ + 1 == question;
     };
     const auto answer = [this](bool yes) {
-      const auto connection = decider().questions.front().what.connection;
+      const auto put = decider().questions.front();
       decider().questions.pop_front();
       ++answered_;
-      rejected_ = rejected_ || !yes;
-      field.answer(*b_, connection, yes);
+      // Who is not answered in time is rejected.
+      const auto too_late = field.now() >= put.due + b_->bounds.decision_time_max;
+      rejected_ = rejected_ || !yes || too_late;
+      field.answer(*b_, put.what.connection, yes);
     };
     acts.push_back({"yes", asked, [answer] { answer(true); }, question});
     acts.push_back({"no", asked, [answer] { answer(false); }, question});
@@ -190,13 +192,18 @@ private:
   }
 
   void check_dials() const {
-    if (broken_ || rejected_ || forger_ != nullptr)
+    // Beside a forger who may be first nobody can be promised anything.
+    if (broken_ || rejected_ || (forger_ != nullptr && !what_.open_at_start))
       return;
-    for (const auto* dial : dialed_)
+    for (std::size_t index = 0; index < dialed_.size(); ++index) {
+      const auto* dial = dialed_[index];
+      if (what_.dials[2 * index] == 'f')
+        continue;
       require(dial->answer && *dial->answer, law::dials, [&] {
         return dial->name() + ": the dial was answered "
                + (dial->answer ? to_string(dial->answer->error()) : "by nobody");
       });
+    }
   }
 
   void check_messages() {
@@ -226,7 +233,7 @@ private:
 };
 
 void add(std::vector<small_case_info>& to, std::string_view name, std::string_view tells,
-         pair_case::settings what) {
+         const pair_case::settings& what) {
   const auto takes_long = what.dials.size() > 4;
   to.push_back(
     {name, tells,

@@ -114,9 +114,13 @@ std::vector<std::string> coverage::missing() const {
     "subscriptions ended",
     "subscriptions ended with something waiting",
   };
+  static constexpr std::string_view must_be_measured[] = {"bytes held by a node"};
   std::vector<std::string> out;
   for (const auto what : must_happen)
     if (times(what) == 0)
+      out.emplace_back(what);
+  for (const auto what : must_be_measured)
+    if (const auto found = most_.find(what); found == most_.end() || found->second == 0)
       out.emplace_back(what);
   return out;
 }

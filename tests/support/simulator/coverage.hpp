@@ -1,10 +1,9 @@
 // coverage: what happened in a run, or in many: counts by name. A simulator that never meets something
-// proves nothing about it, so a test asks for all of `must_happen()`.
+// proves nothing about it, so a test asks that nothing is missing().
 #pragma once
 
 #include "postbus/codecs/errc.hpp"
 
-#include <array>
 #include <cstdint>
 #include <iosfwd>
 #include <map>

@@ -40,7 +40,7 @@ class program {
 public:
   /// How a subscriber treats what it is given.
   struct manner {
-    duration holds = duration::zero(); ///< A batch, before it lets go of it; `never` means never.
+    duration holds = duration::zero(); ///< A batch, before it lets go of it; max(): never.
     bool keeps_messages = false; ///< Every third message is taken out of its batch and kept longer.
     bool keeps_payloads = false; ///< Bodies are kept, for ever: they are the program's memory.
     bool answers = true;         ///< Questions; else somebody else does, or nobody.
@@ -71,7 +71,6 @@ public:
   /// Everything it had to be told, it was told.
   [[nodiscard]] bool was_told_all() const noexcept { return due_.empty(); }
   [[nodiscard]] std::string missing() const;
-  [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
   [[nodiscard]] bool was_told_closed() const noexcept { return closed_; }
   /// Adds the numbers of the messages that it still waits for and that came over `over`.
   void add_waiting(const connection_record& over, unsigned from_side,

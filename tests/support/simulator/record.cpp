@@ -109,6 +109,10 @@ void settle_account(const connection_record& of, run_account& sums) {
       };
     };
     sums.accepted += from.sent.size();
+    // Counted one by one, where they pass: that they are each other's parts is not given.
+    require(to.delivered + to.unclaimed <= to.received, law::account,
+            told("more given to programs and dropped than had come"));
+    require(to.received <= to.handed, law::account, told("more had come than arrived"));
     if (of.spoiled) {
       sums.spoiled += from.sent.size(); // what the other side took for messages need not be ours
     } else {

@@ -17,6 +17,9 @@
 
 namespace postbus::testing {
 
+/// Nothing that a scenario sends has a larger body.
+inline constexpr std::uint32_t body_bytes_max = 70'000;
+
 /// A message that an outbox has taken. Its bytes follow from the sender's salt and its number.
 struct sent_message {
   std::uint32_t bytes = 0; ///< Of the body.

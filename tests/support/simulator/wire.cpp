@@ -171,6 +171,22 @@ void wire::reset(time_point now) {
   close(item::error, now + how_.latency);
 }
 
+std::uint64_t wire::digest() const noexcept {
+  std::uint64_t sum = 0xcbf29ce484222325u;
+  const auto mix = [&](std::uint64_t what) {
+    sum = (sum ^ what) * 0x100000001b3u; // FNV-1a
+  };
+  mix((closed_ ? 1u : 0u) + (reader_gone_ ? 2u : 0u) + (bounced_ ? 4u : 0u) + (silent_ ? 8u : 0u));
+  for (const auto& each : underway_) {
+    // Where one write ends and the next begins is nothing that a reader sees.
+    if (each.what != item::bytes)
+      mix(256 + static_cast<std::uint64_t>(each.what));
+    for (const auto byte : std::span(each.bytes).subspan(each.used))
+      mix(std::to_integer<std::uint64_t>(byte));
+  }
+  return sum;
+}
+
 void wire::fall_silent() {
   silent_ = true;
   underway_.clear();

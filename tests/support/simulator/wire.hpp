@@ -107,6 +107,8 @@ public:
   [[nodiscard]] bool spoiled() const noexcept { return spoiled_; }
   /// Messages of which the content or the tag was changed, by number.
   [[nodiscard]] const std::set<std::uint64_t>& touched() const noexcept { return touched_; }
+  /// A hash of what is on the way, and of whether more may come.
+  [[nodiscard]] std::uint64_t digest() const noexcept;
   /// Nothing is on the way any more.
   [[nodiscard]] bool empty() const noexcept { return underway_.empty(); }
 

@@ -245,8 +245,6 @@ send_outcome world::send(host& from, const node_id& to, const sent_message& what
   require(outcome != send_outcome::invalid, law::account, "bytes that cannot be packed");
   if (outcome == send_outcome::accepted && !bug_strikes(seeded_bug::wake_lost, 10))
     at.woken = true;
-  if (outcome == send_outcome::accepted && bug_strikes(seeded_bug::outbox_kept, 50))
-    bytes_kept_by_mistake_.push_back(payload::copy_of(std::span(body)));
   look(at);
   return outcome;
 }

@@ -144,8 +144,6 @@ public:
 
   [[nodiscard]] time_point now() const noexcept { return now_; }
   [[nodiscard]] coverage& seen() noexcept { return seen_; }
-  /// Complete after `finish`.
-  [[nodiscard]] const run_account& account() const noexcept { return account_; }
 
   // -- nodes --------------------------------------------------------------------------
 
@@ -202,8 +200,10 @@ public:
   void finish(duration drain);
   /// What must hold when all rests.
   void check_rest();
-  /// Equal for equal states, whatever order led there. A node's state is taken to follow from what it
-  /// heard of each connection that it has, and ordered there, and from the order of their hellos.
+  /// Equal for equal states, whatever order led there, by hashes. Of an end it has what it was told, its
+  /// phase and deadline, the orders that wait for it and the bytes that are on the way to it. A node's
+  /// state is taken to follow from what it heard of each connection that it has, and ordered there, from
+  /// the order of their hellos, and from its deadline.
   [[nodiscard]] std::uint64_t key() const;
 
 private:
@@ -251,7 +251,7 @@ private:
   std::vector<step> steps_;
   std::uint64_t steps_at_now_ = 0;
   std::vector<batch> kept_by_mistake_;
-  std::vector<payload> bytes_kept_by_mistake_;
+  std::vector<bus::outbox> queues_kept_by_mistake_;
 };
 
 } // namespace postbus::testing

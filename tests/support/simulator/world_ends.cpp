@@ -43,6 +43,9 @@ void world::drive(end_point& at) {
   if (at.over)
     return;
   at.woken = false;
+  if (at.session.at() == bus::phase::closed && at.box.data_frames() > 0
+      && bug_strikes(seeded_bug::outbox_kept))
+    queues_kept_by_mistake_.push_back(at.box); // refers to the same memory
   at.session.pull(at.box, now_);
   hand_over(at);
   write(at);

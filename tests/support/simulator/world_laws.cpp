@@ -16,6 +16,9 @@ namespace {
 // A wheel is late by a tick at most, and its deadlines are rounded up to one.
 constexpr duration slack = 2 * bus::wheel::tick;
 
+// One frame, begun within a window.
+constexpr std::uint64_t overrun_bytes_max = body_bytes_max + codecs::frame_header_bytes;
+
 bool is_protocol_error(errc code) {
   return (code >= errc::malformed_frame && code <= errc::window_exceeded)
          || code == errc::not_postbus || code == errc::version_unsupported;
@@ -119,10 +122,8 @@ void world::look(end_point& at) {
   else if (at.stalled == never || at.moved > at.stalled)
     at.stalled = now_;
   // The window may be overrun by the frame that began within it, and shrinks only as it is used.
-  const std::uint64_t window = at.of.bounds.window_bytes_max;
-  require(session.charged_bytes()
-            <= window + at.of.bounds.frame_bytes_max + codecs::frame_header_bytes,
-          law::bound, at_phase(at) + "more received and held than the window");
+  require(session.charged_bytes() <= at.of.bounds.window_bytes_max + overrun_bytes_max, law::bound,
+          at_phase(at) + "more received and held than the window");
 }
 
 void world::check_bounds(host& at) {
@@ -141,6 +142,9 @@ void world::check_bounds(host& at) {
   }
   require(opening <= at.bounds.pending_handshakes_max, law::bound,
           [&] { return std::to_string(opening) + " handshakes of strangers at a time"; });
+  require(held <= at.bounds.node_received_bytes_max + at.ends.size() * overrun_bytes_max,
+          law::bound,
+          [&] { return "a node has received and holds " + std::to_string(held) + " bytes"; });
   seen_.most("bytes held by a node", held);
 }
 

@@ -166,14 +166,25 @@ void world::run_until(time_point until) {
 }
 
 std::uint64_t world::key() const {
-  auto sum = static_cast<std::uint64_t>(now_.time_since_epoch().count());
+  const auto count = [](time_point when) {
+    return static_cast<std::uint64_t>(when.time_since_epoch().count());
+  };
+  auto sum = count(now_);
   for (const auto& at : hosts_) {
     mix(sum, (at->core ? 1u : 0u) + (at->finished ? 2u : 0u)
-               + (at->core && at->core->is_closing() ? 4u : 0u));
+               + (at->core && at->core->is_closing() ? 4u : 0u) + (at->paused ? 8u : 0u));
+    mix(sum, at->core ? count(at->core->deadline()) : 0);
     for (const auto& [id, end] : at->ends) {
       mix(sum, end->record.serial * 2 + end->side);
       mix(sum, end->history);
       mix(sum, end->standing);
+      mix(sum, static_cast<std::uint64_t>(end->session.at()));
+      mix(sum, count(end->session.deadline()));
+      mix(sum, end->in->digest());
+      mix(sum, (end->input_open ? 1u : 0u) + (end->over ? 2u : 0u) + (end->linked ? 4u : 0u)
+                 + (end->session.wire_empty() ? 8u : 0u));
+      for (const auto& each : end->orders)
+        mix(sum, each.index());
     }
     for (const auto id : at->known)
       mix(sum, id);
