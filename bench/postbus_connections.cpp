@@ -132,10 +132,7 @@ void churn(const bench::options& given) {
     else
       all.bus.system().spawn(visiting, &all);
   all.over.get_future().wait();
-  bench::figures{}
-    .add("rate", static_cast<double>(count) / bench::seconds_since(start))
-    .add("cpu", (bench::cpu_seconds() - cpu) / static_cast<double>(count))
-    .print();
+  bench::print_rate(static_cast<double>(count), start, cpu);
 }
 
 // -- many -------------------------------------------------------------------------------

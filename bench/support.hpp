@@ -161,6 +161,14 @@ private:
   std::string line_;
 };
 
+/// So many were done since `begun`, when this process had used `cpu` seconds.
+inline void print_rate(double count, clock::time_point begun, double cpu) {
+  figures{}
+    .add("rate", count / seconds_since(begun))
+    .add("cpu", (cpu_seconds() - cpu) / count)
+    .print();
+}
+
 /// What a receiver knows of a stream: how many came, whether all were whole, how long it took from
 /// the first to the last, the processor time of this process meanwhile, and the memory. Can play a slow
 /// program, which takes no more than so many bytes a second.

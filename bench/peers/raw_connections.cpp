@@ -100,10 +100,7 @@ void churn(const bench::options& given) {
         start();
       }
     }
-  bench::figures{}
-    .add("rate", static_cast<double>(count) / bench::seconds_since(begun))
-    .add("cpu", (bench::cpu_seconds() - cpu) / static_cast<double>(count))
-    .print();
+  bench::print_rate(static_cast<double>(count), begun, cpu);
 }
 
 } // namespace

@@ -26,12 +26,7 @@ void receive(const bench::options& given) {
   bench::tally tally(given);
   zeromq_socket here(ZMQ_PULL, waiting_max(size));
   here.bind();
-  zmq_msg_t message;
-  check(zmq_msg_init(&message));
-  while (!tally.take(here.receive(message)))
-    ;
-  zmq_msg_close(&message);
-  tally.print();
+  receive_all(here, tally);
 }
 
 void send(const bench::options& given) {

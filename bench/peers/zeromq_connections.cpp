@@ -38,12 +38,7 @@ void hub(const bench::options& given) {
   if (given.number("count") > 0) {
     bench::zeromq_socket here(ZMQ_PULL, 1000);
     here.bind();
-    zmq_msg_t message;
-    check(zmq_msg_init(&message));
-    while (!tally.take(here.receive(message)))
-      ;
-    zmq_msg_close(&message);
-    tally.print();
+    receive_all(here, tally);
     (void)std::getchar();
     return;
   }
@@ -125,10 +120,7 @@ void churn(const bench::options& given) {
       }
     std::erase_if(flying, [](const zmq_pollitem_t& slot) { return !slot.socket; });
   }
-  bench::figures{}
-    .add("rate", static_cast<double>(count) / bench::seconds_since(begun))
-    .add("cpu", (bench::cpu_seconds() - cpu) / static_cast<double>(count))
-    .print();
+  bench::print_rate(static_cast<double>(count), begun, cpu);
 }
 
 void many(const bench::options& given) {

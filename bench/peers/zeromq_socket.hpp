@@ -67,4 +67,14 @@ private:
   void* socket_;
 };
 
+/// Takes a whole stream, always into the same message, and prints its tally.
+inline void receive_all(zeromq_socket& here, tally& tally) {
+  zmq_msg_t message;
+  check(zmq_msg_init(&message));
+  while (!tally.take(here.receive(message)))
+    ;
+  zmq_msg_close(&message);
+  tally.print();
+}
+
 } // namespace bench

@@ -107,6 +107,16 @@ void leaves_nothing(duration within, Body body) {
   CHECK(open_descriptors() == descriptors);
 }
 
+/// So many nodes, each of which has begun to connect to `hub`.
+std::vector<node> all_ask(runtime& bus, std::size_t count, const node& hub, answers& told) {
+  const auto at = hub.listen("tcp://127.0.0.1:0");
+  REQUIRE(at.has_value());
+  auto nodes = spawn_many(bus, count);
+  for (const auto& each : nodes)
+    told.ask(each, *at, patience);
+  return nodes;
+}
+
 } // namespace
 
 TEST_CASE("a thousand nodes connect to one at once, and each can be heard") {
@@ -115,12 +125,8 @@ TEST_CASE("a thousand nodes connect to one at once, and each can be heard") {
     runtime bus({.loops = 2, .close_time = 2s});
     auto hub = bus.spawn_node(hospitable());
     auto inbox = hub.inbox();
-    const auto at = hub.listen("tcp://127.0.0.1:0");
-    REQUIRE(at.has_value());
-    const auto nodes = spawn_many(bus, count);
     answers told;
-    for (const auto& each : nodes)
-      told.ask(each, *at, patience);
+    const auto nodes = all_ask(bus, count, hub, told);
     REQUIRE(told.wait_for_all(patience));
     CHECK(told.each_once());
     CHECK(told.said({errc::none}) == count);
@@ -144,12 +150,8 @@ TEST_CASE("a node that closes while a thousand are connecting to it answers all 
   leaves_nothing(60s, [&] {
     runtime bus({.loops = 2, .close_time = 2s});
     auto hub = bus.spawn_node(hospitable());
-    const auto at = hub.listen("tcp://127.0.0.1:0");
-    REQUIRE(at.has_value());
-    const auto nodes = spawn_many(bus, count);
     answers told;
-    for (const auto& each : nodes)
-      told.ask(each, *at, patience);
+    const auto nodes = all_ask(bus, count, hub, told);
     CHECK(hub.close(1s).has_value());
     REQUIRE(told.wait_for_all(patience));
     CHECK(told.each_once());
@@ -162,11 +164,7 @@ TEST_CASE("a runtime destroyed while a thousand are connecting within it answers
   leaves_nothing(20s, [&] {
     runtime bus({.loops = 2, .close_time = 1s});
     auto hub = bus.spawn_node(hospitable());
-    const auto at = hub.listen("tcp://127.0.0.1:0");
-    REQUIRE(at.has_value());
-    const auto nodes = spawn_many(bus, count);
-    for (const auto& each : nodes)
-      told.ask(each, *at, patience);
+    const auto nodes = all_ask(bus, count, hub, told);
   });
   CHECK(told.each_once());
 }

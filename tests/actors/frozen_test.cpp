@@ -142,16 +142,29 @@ const frozen_listener frozen_listeners[] = {
    [](raw_peer& peer) { REQUIRE(peer.open_as_listener(node_id::random(), patience)); }, is_open},
 };
 
+/// A node whose `run` meets a frozen peer and calls `close` while that stands there: in time, with the
+/// right story, and no descriptor left.
+template <class Run>
+void closes_beside(bool open, Run run) {
+  const auto descriptors = open_descriptors();
+  {
+    runtime bus;
+    auto node = bus.spawn_node({.id = {}, .init = {}, .bounds = quick()});
+    auto events = node.inbox();
+    run(node, events, [&] {
+      close_in_time(node);
+      CHECK(story_of(events) == (open ? story_of_one : story_of_nobody));
+    });
+  }
+  CHECK(open_descriptors() == descriptors);
+}
+
 } // namespace
 
 TEST_CASE("a close ends in time at whatever step a peer that dialed us stands still") {
   for (const auto& row : frozen_dialers) {
     CAPTURE(row.stops);
-    const auto descriptors = open_descriptors();
-    {
-      runtime bus;
-      auto node = bus.spawn_node({.id = {}, .init = {}, .bounds = quick()});
-      auto events = node.inbox();
+    closes_beside(row.open, [&](const node& node, inbox& events, auto close) {
       const auto at = node.listen("tcp://127.0.0.1:0");
       REQUIRE(at.has_value());
       raw_peer peer(*at);
@@ -163,21 +176,15 @@ TEST_CASE("a close ends in time at whatever step a peer that dialed us stands st
         while (node.send_bytes(id, body) == send_outcome::accepted) {
         }
       }
-      close_in_time(node);
-      CHECK(story_of(events) == (row.open ? story_of_one : story_of_nobody));
-    }
-    CHECK(open_descriptors() == descriptors);
+      close();
+    });
   }
 }
 
 TEST_CASE("a close ends in time at whatever step a peer that we dialed stands still") {
   for (const auto& row : frozen_listeners) {
     CAPTURE(row.stops);
-    const auto descriptors = open_descriptors();
-    {
-      runtime bus;
-      auto node = bus.spawn_node({.id = {}, .init = {}, .bounds = quick()});
-      auto events = node.inbox();
+    closes_beside(row.open, [&](const node& node, inbox& events, auto close) {
       raw_listener listener;
       auto answer =
         std::async(std::launch::async, [&] { return node.connect(listener.endpoint(), patience); });
@@ -188,15 +195,13 @@ TEST_CASE("a close ends in time at whatever step a peer that we dialed stands st
         CHECK(answer.get().has_value());
         REQUIRE(next_event<connected>(events).has_value());
       }
-      close_in_time(node);
-      CHECK(story_of(events) == (row.open ? story_of_one : story_of_nobody));
+      close();
       if (!row.open) {
         const auto refused = answer.get();
         REQUIRE_FALSE(refused.has_value());
         CHECK(is_closed_here(refused.error()));
       }
-    }
-    CHECK(open_descriptors() == descriptors);
+    });
   }
 }
 

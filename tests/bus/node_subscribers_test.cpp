@@ -7,6 +7,22 @@ using namespace postbus;
 using namespace postbus::test;
 using namespace std::chrono_literals;
 
+namespace {
+
+void send_ten(node_world& world, node_world::host& from, node_world::host& to) {
+  for (int number = 0; number < 10; ++number) {
+    CHECK(world.send(from, to, number) == send_outcome::accepted);
+    world.run(1ms);
+  }
+}
+
+void close_and_wait(node_world& world, node_world::host& who) {
+  who.core.close({errc::closed, blame::local, {}}, 1s, world.now);
+  world.run(5s);
+}
+
+} // namespace
+
 TEST_CASE(
   "a subscriber that holds four batches gets the fifth when it lets one go, in order with events") {
   node_world world;
@@ -16,10 +32,7 @@ TEST_CASE(
   const auto quick = world.subscribe(b);
   world.dial(a, b);
   world.run(100ms);
-  for (int number = 0; number < 10; ++number) {
-    CHECK(world.send(a, b, number) == send_outcome::accepted);
-    world.run(1ms);
-  }
+  send_ten(world, a, b);
   CHECK(b.held[slow].size() == limits{}.batches_in_flight_max);
   CHECK(b.stories[quick]
         == "connected(node 1) message message message message message message message message "
@@ -44,10 +57,7 @@ TEST_CASE("a node that closes hands on what waited for a slow subscriber, its en
   const auto slow = world.subscribe(b, {}, true);
   world.dial(a, b);
   world.run(100ms);
-  for (int number = 0; number < 10; ++number) {
-    CHECK(world.send(a, b, number) == send_outcome::accepted);
-    world.run(1ms);
-  }
+  send_ten(world, a, b);
   CHECK(b.held[slow].size() == limits{}.batches_in_flight_max);
   b.core.close({errc::closed, blame::local, {}}, 1s, world.now);
   world.run(10s);
@@ -92,14 +102,10 @@ TEST_CASE("what waited for a subscription that ends is told as unclaimed, unless
     const auto events = world.subscribe(b, {.messages = another});
     world.dial(a, b);
     world.run(100ms);
-    for (int number = 0; number < 10; ++number) {
-      CHECK(world.send(a, b, number) == send_outcome::accepted);
-      world.run(1ms);
-    }
+    send_ten(world, a, b);
     CHECK(b.core.unsubscribe(slow));
     b.held.clear();
-    a.core.close({errc::closed, blame::local, {}}, 1s, world.now);
-    world.run(5s);
+    close_and_wait(world, a);
     CHECK(b.stories[events].ends_with(another ? "disconnected(closed) "
                                               : "disconnected(closed, 6 of 10 unclaimed) "));
   }
@@ -112,15 +118,11 @@ TEST_CASE("a subscriber that came later does not hide that nobody was given what
   const auto slow = world.subscribe(b, {.messages = true, .events = false}, true);
   world.dial(a, b);
   world.run(100ms);
-  for (int number = 0; number < 10; ++number) {
-    CHECK(world.send(a, b, number) == send_outcome::accepted);
-    world.run(1ms);
-  }
+  send_ten(world, a, b);
   const auto late = world.subscribe(b);
   CHECK(b.core.unsubscribe(slow));
   b.held.clear();
-  a.core.close({errc::closed, blame::local, {}}, 1s, world.now);
-  world.run(5s);
+  close_and_wait(world, a);
   CHECK(b.stories[late] == "disconnected(closed, 6 of 10 unclaimed) ");
 }
 
@@ -133,15 +135,11 @@ TEST_CASE("what one subscriber had is not unclaimed when another one leaves it")
   const auto events = world.subscribe(b, {.messages = false});
   world.dial(a, b);
   world.run(100ms);
-  for (int number = 0; number < 10; ++number) {
-    CHECK(world.send(a, b, number) == send_outcome::accepted);
-    world.run(1ms);
-  }
+  send_ten(world, a, b);
   CHECK(b.core.unsubscribe(quick)); // it had them all
   CHECK(b.core.unsubscribe(slow));
   b.held.clear();
-  a.core.close({errc::closed, blame::local, {}}, 1s, world.now);
-  world.run(5s);
+  close_and_wait(world, a);
   CHECK(b.stories[events].ends_with("disconnected(closed) "));
 }
 
@@ -153,17 +151,13 @@ TEST_CASE("what waited from a connection that is over is not charged to the next
   const auto events = world.subscribe(b, {.messages = false});
   world.dial(a, b);
   world.run(100ms);
-  for (int number = 0; number < 10; ++number) {
-    CHECK(world.send(a, b, number) == send_outcome::accepted);
-    world.run(1ms);
-  }
+  send_ten(world, a, b);
   world.link(b, a)->session.fail(errc::connection_reset, "test");
   world.run(1s);
   world.dial(a, b);
   world.run(1s);
   CHECK(b.core.unsubscribe(slow));
   b.held.clear();
-  a.core.close({errc::closed, blame::local, {}}, 1s, world.now);
-  world.run(5s);
+  close_and_wait(world, a);
   CHECK(b.stories[events].ends_with("connected(node 1) disconnected(closed) "));
 }

@@ -26,19 +26,30 @@ struct raw_frame {
   std::vector<std::byte> body;
 };
 
+/// A socket for which the system keeps `receive_bytes` unread; 0: what it likes.
+inline int socket_with_room(int receive_bytes) {
+  const int made = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (receive_bytes > 0)
+    ::setsockopt(made, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+  return made;
+}
+
+inline sockaddr_in loopback(std::uint16_t port) {
+  sockaddr_in at{};
+  at.sin_family = AF_INET;
+  at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  at.sin_port = htons(port);
+  return at;
+}
+
 class raw_peer {
 public:
   /// Connects to "tcp://127.0.0.1:port". With `receive_bytes` the system keeps so much unread for it.
   explicit raw_peer(const std::string& endpoint, int receive_bytes = 0)
-    : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    if (receive_bytes > 0)
-      ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    at.sin_port =
-      htons(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
-    connected_ = ::connect(socket_, reinterpret_cast<sockaddr*>(&at), sizeof at) == 0;
+    : socket_(socket_with_room(receive_bytes)) {
+    const auto at =
+      loopback(static_cast<std::uint16_t>(std::stoi(endpoint.substr(endpoint.rfind(':') + 1))));
+    connected_ = ::connect(socket_, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0;
   }
   /// Takes over a connected socket.
   explicit raw_peer(int socket) noexcept : socket_(socket), connected_(socket >= 0) {}
@@ -225,12 +236,8 @@ public:
   /// Listens on a port of its own. At most about `backlog` that dial are let in before accept(), each
   /// with room for `receive_bytes` unread.
   explicit raw_listener(int backlog = 16, int receive_bytes = 0)
-    : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    if (receive_bytes > 0)
-      ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
-    sockaddr_in at{};
-    at.sin_family = AF_INET;
-    at.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    : socket_(socket_with_room(receive_bytes)) {
+    auto at = loopback(0);
     socklen_t bytes = sizeof at;
     if (::bind(socket_, reinterpret_cast<sockaddr*>(&at), bytes) == 0
         && ::listen(socket_, backlog) == 0
