@@ -6,6 +6,7 @@
 
 #include "postbus/bus/session.hpp"
 #include "postbus/tests/fuzz/spoken.hpp"
+#include "postbus/tests/support/pass_time.hpp"
 
 #include <array>
 #include <deque>
@@ -186,14 +187,8 @@ public:
     drive();
   }
   void pass(duration time) {
-    const auto until = now_ + time;
-    for (std::size_t ticks = 0; session_.deadline() <= until; ++ticks) {
-      law(ticks < 10'000, "a deadline that stays in the past");
-      now_ = std::max(now_, session_.deadline());
-      session_.tick(now_);
-      drive();
-    }
-    now_ = until;
+    law(test::pass_time(session_, now_, time, [this] { drive(); }),
+        "a deadline that stays in the past");
   }
 
   [[nodiscard]] std::uint64_t frames_sent() const { return frames_sent_; }
