@@ -48,9 +48,9 @@ blame blame_for(errc told) {
 void session::commit(std::size_t count, time_point now) {
   if (count == 0)
     return;
-  reader_.commit(count);
   if (phase_ == phase::closed)
-    return;
+    return reader_.stop(); // ended since it was asked where bytes belong
+  reader_.commit(count);
   last_received_ = now;
   frame_view frame;
   auto status = codecs::frame_reader::status::need_more;
@@ -60,6 +60,8 @@ void session::commit(std::size_t count, time_point now) {
       on_frame(frame, now);
   if (status == codecs::frame_reader::status::too_large && !deaf_)
     violate(peer_seen_ ? errc::frame_too_large : errc::not_postbus, {}, now);
+  if (phase_ == phase::closed)
+    reader_.stop(); // what comes behind the end is no frame of anybody's
   tell_gathered();
   settle();
 }

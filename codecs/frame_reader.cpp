@@ -76,7 +76,7 @@ std::array<std::span<std::byte>, 2> frame_reader::prepare(read_scratch& scratch)
 }
 
 void frame_reader::commit(std::size_t count) noexcept {
-  if (refused_)
+  if (stopped_)
     return;
   if (own_ && begun().empty()) {
     const std::size_t rest = std::min(frame_bytes_, own_->capacity()) - own_bytes_;
@@ -112,7 +112,7 @@ frame_reader::status frame_reader::next(frame_view& found) {
     return status::frame;
   }
 
-  if (refused_) [[unlikely]]
+  if (stopped_) [[unlikely]]
     return status::too_large;
   const std::size_t bytes = begun().size();
   if (bytes < frame_header_bytes)
@@ -120,7 +120,7 @@ frame_reader::status frame_reader::next(frame_view& found) {
   const frame_header header = load_header(begin_);
   if (frame_bytes_ == 0) {
     if (header.length > frame_bytes_max_) [[unlikely]] {
-      refuse();
+      stop();
       return status::too_large;
     }
     frame_bytes_ = frame_header_bytes + header.length;
@@ -168,8 +168,11 @@ void frame_reader::complete_own_chunk() {
   begin_ += count;
 }
 
-void frame_reader::refuse() noexcept {
-  refused_ = true;
+void frame_reader::stop() noexcept {
+  stopped_ = true;
+  own_ = {};
+  own_bytes_ = 0;
+  frame_bytes_ = 0;
   begin_ = nullptr;
   end_ = nullptr;
 }

@@ -96,6 +96,10 @@ public:
   /// has said need_more, before another reader uses the scratch. Throws std::bad_alloc as `new` does.
   void park();
 
+  /// No more frames are wanted. Lets go of what has begun; what is committed from now on counts for
+  /// nothing, and `next` says too_large. The frame that `next` gave last stays valid.
+  void stop() noexcept;
+
   /// Bytes of the frame that has begun but not ended; 0 between frames.
   [[nodiscard]] std::size_t pending_bytes() const noexcept { return own_bytes_ + begun().size(); }
 
@@ -103,12 +107,11 @@ private:
   [[nodiscard]] std::span<const std::byte> begun() const noexcept { return {begin_, end_}; }
   void move_to_own_chunk(std::size_t chunk_bytes);
   void complete_own_chunk();
-  void refuse() noexcept;
 
   // Bytes that arrived lie, in this order, in own_ (the beginning of the frame at hand, when it
   // is large or was parked) and in the scratch, as [begin_, end_).
   std::uint32_t frame_bytes_max_;
-  bool refused_ = false;
+  bool stopped_ = false;
   std::size_t frame_bytes_ = 0; // of the frame at hand with its header; 0 until its length is read
   std::size_t own_bytes_ = 0;
   chunk_ptr own_;

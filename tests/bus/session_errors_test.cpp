@@ -290,3 +290,28 @@ TEST_CASE(
   REQUIRE(pair.listener.end);
   CHECK(pair.listener.end->reason.code == errc::unknown_kind);
 }
+
+TEST_CASE("what comes behind an end is let go of, in whatever frame the end fell") {
+  for (const std::size_t body : {100u, 100'000u}) {
+    CAPTURE(body);
+    session_pair pair;
+    REQUIRE(pair.open());
+    auto& session = pair.listener.session;
+    codecs::read_scratch scratch;
+    const auto whole = frame(16, 0, 0, bytes(body));
+    const auto room = session.prepare(scratch);
+    std::copy_n(whole.begin(), 50, room[1].begin());
+    session.commit(50, pair.now());
+    session.park();
+    session.fail(errc::connection_reset, {});
+    for (int count = 0; count < 3; ++count) {
+      const auto more = session.prepare(scratch);
+      session.commit(more[0].size() + more[1].size(), pair.now());
+    }
+    session.park();
+    pair.settle();
+    REQUIRE(pair.listener.end);
+    CHECK(pair.listener.end->reason.code == errc::connection_reset);
+    CHECK(pair.listener.messages == 0);
+  }
+}

@@ -301,6 +301,27 @@ TEST_CASE("a length above the bound is refused when it is read, and for ever") {
   }
 }
 
+TEST_CASE("a reader that was stopped lets go of what had begun and takes nothing more") {
+  const std::size_t before = chunk_pool::held_bytes();
+  for (const std::size_t size : {100u, 100'000u}) {
+    CAPTURE(size);
+    const bytes wire = encode(frames_of({size, size}));
+    read_scratch scratch;
+    frame_reader reader(frame_bytes_max);
+    std::vector<plain_frame> found;
+    feed(reader, scratch, std::span(wire).first(size / 2), found);
+    reader.park();
+    reader.stop();
+    CHECK(reader.pending_bytes() == 0);
+    CHECK(feed(reader, scratch, std::span(wire).subspan(size / 2), found) == status::too_large);
+    reader.park();
+    CHECK(reader.pending_bytes() == 0);
+    CHECK(found.empty());
+    scratch = read_scratch();
+    CHECK(chunk_pool::held_bytes() == before);
+  }
+}
+
 TEST_CASE("another bound counts from the next length on") {
   const bytes wire = encode(frames_of({1000, 500, 501}));
   read_scratch scratch;
