@@ -54,7 +54,7 @@ struct subscribe {
   delivery_mode mode = delivery_mode::single;
   bool messages = true; ///< Messages of all peers.
   bool events = true;   ///< connected, disconnected, closing, closed.
-  bool decides = false; ///< `incoming`, to be answered with `decide`.
+  bool decides = false; ///< `connection_request`, to be answered with `decide`.
 };
 
 /// Names a subscription, to end it.
@@ -67,7 +67,7 @@ struct unsubscribe {
   subscription which;
 };
 
-/// Answer an `incoming`. Answered with false if it was too late.
+/// Answer a `connection_request`. Answered with false if it was too late.
 struct decide {
   std::uint64_t connection = 0;
   bool accept = true;
@@ -127,7 +127,7 @@ struct ask_end;
   X(postbus::node_id)                                                                              \
   X(postbus::message)                                                                              \
   X(postbus::batch)                                                                                \
-  X(postbus::incoming)                                                                             \
+  X(postbus::connection_request)                                                                   \
   X(postbus::connected)                                                                            \
   X(postbus::disconnected)                                                                         \
   X(postbus::closing)                                                                              \

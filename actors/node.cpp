@@ -134,11 +134,11 @@ void node::unsubscribe(subscription which) const {
   access_->shell()->wake(actors::ask_unsubscribe{which.id});
 }
 
-bool node::accept(const incoming& request) const {
+bool node::accept(const connection_request& request) const {
   return answer_incoming({request.connection, true, {}});
 }
 
-bool node::reject(const incoming& request, std::string_view reason) const {
+bool node::reject(const connection_request& request, std::string_view reason) const {
   return answer_incoming({request.connection, false, std::string(reason)});
 }
 

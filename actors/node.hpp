@@ -97,7 +97,7 @@ public:
 
   /// Messages and events for a plain thread, from now on.
   [[nodiscard]] postbus::inbox inbox() const;
-  /// The same, also hearing `incoming`, for a program that decides who may connect.
+  /// The same, also hearing `connection_request`, for a program that decides who may connect.
   [[nodiscard]] postbus::inbox deciding_inbox() const;
 
   /// Subscribes an actor, as the message of the same name does: `node.subscribe({.subscriber = self})`.
@@ -106,9 +106,9 @@ public:
   /// Ends a subscription; what waits for it is let go.
   void unsubscribe(subscription which) const;
 
-  /// Answers an `incoming`. False if it was too late.
-  bool accept(const incoming& request) const;
-  bool reject(const incoming& request, std::string_view reason) const;
+  /// Answers a `connection_request`. False if it was too late.
+  bool accept(const connection_request& request) const;
+  bool reject(const connection_request& request, std::string_view reason) const;
 
   /// Spawns an actor that lives on this node's loop: between a message on the socket and its handler
   /// there is no other thread. For handlers that are short; one that computes or waits holds up every

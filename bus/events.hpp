@@ -1,5 +1,5 @@
 // events: what a node tells its subscribers, besides messages. Plain values; each is told exactly
-// once, in this order per peer: incoming, connected, messages, disconnected; and closed last of all.
+// once, in this order per peer: connection_request, connected, messages, disconnected; and closed last of all.
 #pragma once
 
 #include "postbus/bus/node_id.hpp"
@@ -27,7 +27,7 @@ struct send_account {
 
 /// A node asks to be connected. Told only to a subscriber that decides; answer with
 /// `node::accept` or `node::reject` within the decision time, else it is refused.
-struct incoming {
+struct connection_request {
   std::uint64_t connection = 0; ///< Names the question in the answer.
   node_id peer;                 ///< Who it says it is.
   payload init;                 ///< Its init message.
@@ -57,6 +57,6 @@ struct closing {};
 /// The node is closed. The last event.
 struct closed {};
 
-using node_event = std::variant<incoming, connected, disconnected, closing, closed>;
+using node_event = std::variant<connection_request, connected, disconnected, closing, closed>;
 
 } // namespace postbus

@@ -250,7 +250,7 @@ void node::settle_peer_action(const peer_table::action& what) {
         if (at == nullptr)
           return;
         if (at->role == session::role::listener && subscriptions_.anybody_decides())
-          subscriptions_.push(incoming{ask.connection, at->peer, at->init, at->address});
+          subscriptions_.push(connection_request{ask.connection, at->peer, at->init, at->address});
         else
           peers_.agreed(ask.connection);
       },

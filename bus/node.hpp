@@ -112,7 +112,7 @@ public:
   void on(connection_id id, session_event event);
   /// Its session must be ticked at `when`.
   void arm(connection_id id, time_point when) { wheel_.arm(id, when); }
-  /// The application's answer to `incoming`. False if nothing is asked there, or not any more.
+  /// The application's answer to `connection_request`. False if nothing is asked there, or not any more.
   bool decide(connection_id id, const result<void>& answer);
 
   // -- subscribers --------------------------------------------------------------------

@@ -41,7 +41,7 @@ std::size_t subscriptions::push(const node_id& from, const shared<received_frame
 }
 
 void subscriptions::push(const node_event& event) {
-  const auto is_question = std::holds_alternative<incoming>(event);
+  const auto is_question = std::holds_alternative<connection_request>(event);
   for (auto& [id, to] : all_) {
     if (!(is_question ? to.wants.decides : to.wants.events))
       continue;

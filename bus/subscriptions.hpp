@@ -22,7 +22,7 @@ using subscription_id = std::uint64_t;
 struct subscription_options {
   bool messages = true; ///< Messages of all peers.
   bool events = true;   ///< connected, disconnected, closing, closed.
-  bool decides = false; ///< `incoming`, which this subscriber then answers.
+  bool decides = false; ///< `connection_request`, which this subscriber then answers.
 };
 
 class subscriptions {
@@ -48,7 +48,7 @@ public:
 
   /// Messages from `from`, for everybody who wants messages. Says how many that are.
   std::size_t push(const node_id& from, const shared<received_frames>& frames);
-  /// An event, for everybody who wants it: all for most, the deciding ones for `incoming`.
+  /// An event, for everybody who wants it: all for most, the deciding ones for `connection_request`.
   void push(const node_event& event);
   /// Reads the receipt of `id` and hands on what waited.
   void settle(subscription_id id);

@@ -38,8 +38,9 @@ bool is_ordinary(postbus::errc reason) noexcept {
 std::string line_of(const postbus::node_event& event) {
   return std::visit(
     postbus::bus::overloaded{
-      [](const postbus::incoming& asks) {
-        return line("incoming", fmt::format("{} from {}", to_string(asks.peer), asks.address));
+      [](const postbus::connection_request& asks) {
+        return line("connection_request",
+                    fmt::format("{} from {}", to_string(asks.peer), asks.address));
       },
       [](const postbus::connected& open) {
         return line("connected",
@@ -67,8 +68,10 @@ std::string line_of(const postbus::message& message) {
 std::string json_of(const postbus::node_event& event) {
   return json_line(std::visit(
     postbus::bus::overloaded{
-      [](const postbus::incoming& asks) -> nlohmann::json {
-        return {{"event", "incoming"}, {"peer", to_string(asks.peer)}, {"address", asks.address}};
+      [](const postbus::connection_request& asks) -> nlohmann::json {
+        return {{"event", "connection_request"},
+                {"peer", to_string(asks.peer)},
+                {"address", asks.address}};
       },
       [](const postbus::connected& open) -> nlohmann::json {
         return {{"event", "connected"}, {"peer", to_string(open.peer)}, {"dialed", open.dialed}};

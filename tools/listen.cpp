@@ -38,7 +38,7 @@ private:
   void on(postbus::message message);
   void on(const postbus::node_event& event);
   void on_disconnected(const postbus::disconnected& over);
-  void decide(const postbus::incoming& asks);
+  void decide(const postbus::connection_request& asks);
   void tell(const std::string& text);
   void close(std::chrono::milliseconds drain);
   [[nodiscard]] bool is_overdue() const;
@@ -118,7 +118,7 @@ void listening::on(postbus::message message) {
 }
 
 void listening::on(const postbus::node_event& event) {
-  if (const auto* asks = std::get_if<postbus::incoming>(&event))
+  if (const auto* asks = std::get_if<postbus::connection_request>(&event))
     return decide(*asks);
   if (const auto* open = std::get_if<postbus::connected>(&event))
     taken_[open->peer] = 0;
@@ -154,7 +154,7 @@ void listening::on_disconnected(const postbus::disconnected& over) {
 }
 
 // With --once the first peer has the output for itself.
-void listening::decide(const postbus::incoming& asks) {
+void listening::decide(const postbus::connection_request& asks) {
   if (taken_.empty() && !first_is_over_)
     at_.accept(asks);
   else

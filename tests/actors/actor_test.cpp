@@ -196,7 +196,7 @@ TEST_CASE("an actor that decides answers who asks") {
   auto guard = bus.system().spawn(
     [to = far.actor(), friend_id = near.id()](caf::event_based_actor* guarding) -> caf::behavior {
       return {
-        [=](const incoming& request) {
+        [=](const connection_request& request) {
           ask(guarding, to, patience,
               decide{request.connection, request.peer == friend_id, "members only"})
             .then([](bool) {});

@@ -213,7 +213,7 @@ TEST_CASE("a close ends in time while our own program has not decided who may co
   REQUIRE(at.has_value());
   raw_peer peer(*at);
   peer.write(encode(raw_peer::hello_of(node_id::random())));
-  const auto request = next_event<incoming>(events);
+  const auto request = next_event<connection_request>(events);
   REQUIRE(request.has_value());
   close_in_time(node);
   CHECK_FALSE(node.accept(*request));

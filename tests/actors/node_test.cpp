@@ -213,7 +213,7 @@ TEST_CASE("a program that decides sees who asks, and its reason reaches the peer
 
   result<node_id> answer = errc::unknown;
   std::jthread first([&] { answer = near.connect(*at); });
-  auto request = next_event<incoming>(requests);
+  auto request = next_event<connection_request>(requests);
   REQUIRE(request.has_value());
   CHECK(request->peer == near.id());
   CHECK(request->init.text() == "let me in");
@@ -224,7 +224,7 @@ TEST_CASE("a program that decides sees who asks, and its reason reaches the peer
   CHECK_FALSE(far.accept(*request));
 
   std::jthread second([&] { answer = near.connect(*at); });
-  request = next_event<incoming>(requests);
+  request = next_event<connection_request>(requests);
   REQUIRE(request.has_value());
   CHECK(far.accept(*request));
   second.join();

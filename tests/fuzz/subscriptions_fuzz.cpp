@@ -133,7 +133,7 @@ public:
       if (question ? each.wants.decides : each.wants.events)
         each.expected.push_back({question ? item::kind::question : item::kind::event, number});
     if (question)
-      tested_.push(incoming{number, id_of(1), {}, {}});
+      tested_.push(connection_request{number, id_of(1), {}, {}});
     else
       tested_.push(disconnected{id_of(1), {}, {number, 0, 0}, 0, 0});
     drain();
@@ -229,7 +229,7 @@ private:
       law(found->in_hand().size() <= in_flight_max_, "no more batches in hand than the bound");
     } else {
       const auto& event = std::get<node_event>(out.what);
-      const auto* question = std::get_if<incoming>(&event);
+      const auto* question = std::get_if<connection_request>(&event);
       const auto got = question != nullptr
                          ? item{item::kind::question, question->connection}
                          : item{item::kind::event, std::get<disconnected>(event).account.sent};

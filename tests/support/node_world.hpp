@@ -31,7 +31,7 @@ public:
       stories; ///< What each subscriber was told, in words.
     std::map<bus::subscription_id, std::vector<batch>> held; ///< By subscribers that keep.
     std::map<bus::subscription_id, bool> keeps;
-    std::vector<incoming> questions;
+    std::vector<connection_request> questions;
     std::map<node_id, std::vector<int>> numbers; ///< First byte of each message, by sender.
     bool finished = false;
   };
@@ -263,8 +263,8 @@ private:
       return;
     }
     const auto& event = std::get<node_event>(what.what);
-    if (const auto* asked = std::get_if<incoming>(&event)) {
-      story += "incoming ";
+    if (const auto* asked = std::get_if<connection_request>(&event)) {
+      story += "connection_request ";
       at.questions.push_back(*asked);
     } else if (const auto* up = std::get_if<connected>(&event)) {
       story += "connected(" + std::string(up->init.text()) + ") ";

@@ -96,7 +96,7 @@ void program::check_message(const expectation& is, const message_view& what) con
 
 void program::told(const node_event& what, time_point now) {
   std::visit(bus::overloaded{
-               [&](const incoming& asked) {
+               [&](const connection_request& asked) {
                  require(wants_.decides, law::events, "asked, and does not decide");
                  require(asked_.insert(asked.connection).second, law::dials,
                          "asked twice about one connection");

@@ -77,7 +77,7 @@ public:
                    std::set<std::uint64_t>& numbers) const;
 
   struct question {
-    incoming what;
+    connection_request what;
     time_point due;
   };
   /// What was put to it and not answered yet.
