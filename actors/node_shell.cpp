@@ -240,8 +240,7 @@ void node_shell::on_dial_done(const dial_done& told) {
   if (!started)
     return of.reply(started.error());
   // The time for connecting covers the handshake, too.
-  auto& bounds = started->how.bounds;
-  bounds.handshake_time_max = std::min(bounds.handshake_time_max, of.deadline - steady_now());
+  started->how.handshake_time_max = of.deadline - steady_now();
   connecting_.emplace(started->connection, of.reply);
   spawn_connection(std::move(*started), told.socket);
 }

@@ -16,8 +16,8 @@ std::string host_of(const std::string& address) {
 
 node::node(options how, time_point now)
   : options_(std::move(how)), wheel_(now), peers_(options_.id),
-    subscriptions_(options_.bounds.batches_in_flight_max),
-    window_share_(options_.bounds.window_bytes_max) {}
+    subscriptions_(options_.bounds->batches_in_flight_max),
+    window_share_(options_.bounds->window_bytes_max) {}
 
 node::connection* node::find(connection_id id) {
   const auto found = connections_.find(id);
@@ -40,17 +40,15 @@ result<node::started> node::start(start_options who) {
     ++opening_count_;
   }
 
-  started result{id, {}};
+  started result{id, {.role = who.role, .self = {}, .bounds = options_.bounds, .charge = {}}};
   auto& how = result.how;
-  how.role = who.role;
   how.self.id = options_.id;
   how.self.expected = who.expected;
   how.self.incarnation = options_.incarnation;
   how.self.keepalive_ms = static_cast<std::uint32_t>(
-    std::chrono::duration_cast<std::chrono::milliseconds>(options_.bounds.keepalive_time).count());
-  how.self.frame_bytes_max = options_.bounds.frame_bytes_max;
+    std::chrono::duration_cast<std::chrono::milliseconds>(options_.bounds->keepalive_time).count());
+  how.self.frame_bytes_max = options_.bounds->frame_bytes_max;
   how.self.init = options_.init;
-  how.bounds = options_.bounds;
   how.window_bytes_max = window_share_;
   how.takes_messages = subscriptions_.anybody_takes_messages();
   return result;
@@ -59,7 +57,7 @@ result<node::started> node::start(start_options who) {
 // When the places for connections that are not open are taken, the oldest of the address that
 // holds most of them goes: a flood from one address pushes out only itself.
 void node::make_room(const std::string& host) {
-  const auto& bounds = options_.bounds;
+  const auto& bounds = *options_.bounds;
   const auto here = opening_.find(host);
   auto victim = opening_.end();
   if (here != opening_.end() && here->second.size() >= bounds.pending_handshakes_per_address_max)
@@ -98,7 +96,7 @@ void node::on(connection_id id, session_event event) {
                [&](became_idle&) {
                  peers_.leaving(id);
                  outputs_.push_back(close_connection{
-                   id, {errc::idle, blame::local, {}}, options_.bounds.drain_time_max});
+                   id, {errc::idle, blame::local, {}}, options_.bounds->drain_time_max});
                },
                [&](probe_done& probe) { peers_.probed(id, probe.alive); },
                [&](ended& end) { on_ended(id, end); },
@@ -116,7 +114,7 @@ void node::on_hello(connection_id id, connection& at, hello peer) {
   if (closing_)
     return refuse(errc::shutting_down, "the node is closing");
   // Who is connected already asks for no place: it is turned away as that, or takes its own over.
-  if (!peers_.find(at.peer) && peers_.open_count() >= options_.bounds.connections_max)
+  if (!peers_.find(at.peer) && peers_.open_count() >= options_.bounds->connections_max)
     return refuse(errc::too_many_connections, "no more connections are taken");
   peers_.arrived({.connection = id,
                   .peer = at.peer,
@@ -219,7 +217,7 @@ void node::take_in(connection_id id) {
   if (at == nullptr)
     return;
   if (!promised_.contains(at->peer)
-      && peers_.open_count() + promised_.size() >= options_.bounds.connections_max) {
+      && peers_.open_count() + promised_.size() >= options_.bounds->connections_max) {
     outputs_.push_back(close_connection{
       id, {errc::too_many_connections, blame::local, "no more connections are taken"}, {}});
     return;
@@ -276,7 +274,7 @@ void node::settle_peer_action(const peer_table::action& what) {
 // The node's memory for received bytes is shared between its open connections, in steps of two so
 // that few connections need to be told.
 void node::share_memory() {
-  const auto& bounds = options_.bounds;
+  const auto& bounds = *options_.bounds;
   const auto among = std::bit_ceil(std::max<std::size_t>(peers_.open_count(), 1));
   const auto share = std::min(bounds.window_bytes_max, bounds.node_received_bytes_max / among);
   if (share == std::exchange(window_share_, share))
@@ -313,7 +311,7 @@ bool node::unsubscribe(subscription_id id) {
 
 void node::close(const error& why, duration drain, time_point now) {
   const auto deadline =
-    later(later(now, drain), options_.bounds.linger_time_max + std::chrono::seconds(1));
+    later(later(now, drain), options_.bounds->linger_time_max + std::chrono::seconds(1));
   if (closing_ && deadline >= close_deadline_)
     return;
   if (!std::exchange(closing_, true))

@@ -28,7 +28,8 @@ public:
     node_id id;
     std::uint64_t incarnation = 0; ///< Random, another one each time the program starts.
     payload init;                  ///< Shown to every peer before it decides.
-    limits bounds;
+    /// Of the node and its connections, which all hold this one. Never null.
+    std::shared_ptr<const limits> bounds = std::make_shared<const limits>();
   };
 
   // -- what to do ---------------------------------------------------------------------
@@ -137,7 +138,7 @@ public:
   // -- state --------------------------------------------------------------------------
 
   [[nodiscard]] const node_id& id() const noexcept { return options_.id; }
-  [[nodiscard]] const limits& bounds() const noexcept { return options_.bounds; }
+  [[nodiscard]] const limits& bounds() const noexcept { return *options_.bounds; }
   [[nodiscard]] std::size_t open_count() const noexcept { return peers_.open_count(); }
   [[nodiscard]] std::size_t connection_count() const noexcept { return connections_.size(); }
   [[nodiscard]] bool is_closing() const noexcept { return closing_; }

@@ -74,7 +74,9 @@ public:
   struct options {
     session::role role = role::dialer;
     hello self; ///< Our own; `expected` is who must answer.
-    limits bounds;
+    /// Held, not copied: all connections of a node have the same. Never null.
+    std::shared_ptr<const limits> bounds = std::make_shared<const limits>();
+    duration handshake_time_max = duration::max(); ///< The bound holds, too; the shorter counts.
     std::size_t window_bytes_max = 0; ///< Our share of the node's memory; 0: the bound itself.
     bool takes_messages = true;       ///< False while nobody is there to take messages: no credit.
     bool keep_idle = false;           ///< True for a connection that is not closed when idle.
@@ -213,7 +215,7 @@ private:
   // Who we are and what holds.
   role role_;
   std::unique_ptr<hello> self_; // ours, until it has served: no open connection keeps it
-  limits bounds_;
+  std::shared_ptr<const limits> bounds_;
   bool takes_messages_;
   bool keep_idle_;
 

@@ -158,7 +158,7 @@ void session::check_hello(time_point now) {
 
 void session::ask_for_decision(time_point now) {
   phase_ = phase::deciding;
-  decision_deadline_ = std::min(handshake_deadline_, now + bounds_.decision_time_max);
+  decision_deadline_ = std::min(handshake_deadline_, now + bounds_->decision_time_max);
   tell(hello_seen{peer_});
   peer_.init = {}; // the node has it now; there may be very many quiet connections
 }
@@ -219,7 +219,7 @@ void session::on_goodbye(const frame_view& frame, time_point now) {
     deaf_ = true;
     begin_linger(why, now);
   } else if (phase_ == phase::open) {
-    begin_drain(why, bounds_.drain_time_max, now);
+    begin_drain(why, bounds_->drain_time_max, now);
   }
 }
 

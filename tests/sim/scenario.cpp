@@ -155,7 +155,8 @@ sent_message scenario::make_message() {
 void scenario::start(unsigned where) {
   auto& is = places_[where];
   is.restart = is.resume = never;
-  auto& at = world_.start(where, {is.id, chance_.next(), payload::copy_of("init"), is.bounds});
+  auto& at = world_.start(where, {is.id, chance_.next(), payload::copy_of("init"),
+                                  std::make_shared<const limits>(is.bounds)});
   if (chance_.chance(9, 10))
     subscribe(at);
   if (chance_.chance(1, 2))

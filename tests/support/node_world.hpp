@@ -39,7 +39,7 @@ public:
   struct end {
     end(host& home, bus::node::started start, time_point now)
       : of(home), id(start.connection), charge(bus::shared<alarm>::adopt(new alarm)),
-        box(start.how.bounds),
+        box(*start.how.bounds),
         session((start.how.charge = bus::shared<bus::receipt>(charge), std::move(start.how)), now) {
     }
 
@@ -58,7 +58,7 @@ public:
 
   host& add(unsigned id, limits bounds = {}, std::uint64_t incarnation = 1) {
     bus::node::options how{id_of(id), incarnation, payload::copy_of("node " + std::to_string(id)),
-                           bounds};
+                           std::make_shared<const limits>(bounds)};
     return *hosts_.emplace_back(std::make_unique<host>(std::move(how), now));
   }
 

@@ -57,7 +57,7 @@ public:
   enum class decision : std::uint8_t { accept, refuse, wait };
 
   session_end(bus::session::options how, time_point now)
-    : alarm_(new alarm), box(how.bounds),
+    : alarm_(new alarm), box(*how.bounds),
       session((how.charge = bus::shared<bus::receipt>::share(alarm_), how), now),
       alarm_hold_(bus::shared<bus::receipt>::adopt(alarm_)) {}
 

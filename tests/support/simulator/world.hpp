@@ -67,7 +67,7 @@ struct end_point {
 /// One run of a node: what the node actor is, its subscribers, and the memory of what they must be told.
 struct host {
   host(unsigned where, bus::node::options how, time_point now)
-    : place(where), id(how.id), bounds(how.bounds), core(std::in_place, std::move(how), now) {}
+    : place(where), id(how.id), bounds(*how.bounds), core(std::in_place, std::move(how), now) {}
 
   struct told {
     bus::connection_id connection;
