@@ -42,7 +42,8 @@ session::session(options how, time_point now)
     reader_(bounds_->hello_bytes_max),
     charge_(how.charge ? std::move(how.charge) : shared<receipt>::adopt(new receipt)),
     window_bytes_max_(how.window_bytes_max > 0 ? how.window_bytes_max : bounds_->window_bytes_max),
-    window_bytes_(std::min(bounds_->window_bytes_min, window_bytes_max_)),
+    window_bytes_(std::min(bounds_->window_bytes_min, window_bytes_max_)), rates_(now),
+    useful_sent_at_(now), useful_received_at_(now),
     handshake_deadline_(now + std::min(bounds_->handshake_time_max, how.handshake_time_max)),
     last_received_(now), last_sent_(now), last_useful_(now) {
   // What the hello tells is what holds.
@@ -143,7 +144,8 @@ void session::become_open(time_point now) {
   phase_ = phase::open;
   was_open_ = true;
   reader_.frame_bytes_max(bounds_->frame_bytes_max);
-  last_useful_ = now;
+  last_useful_ = useful_sent_at_ = useful_received_at_ = now;
+  rates_ = half_life_average<4>(now);
   // The first credit also tells a dialer that its welcome arrived, even when it grants nothing.
   credit_due_ = true;
   self_.reset();
@@ -171,7 +173,7 @@ void session::probe(time_point now) {
   if (!is_live() || probe_token_ != 0)
     return;
   probe_token_ = next_token_++;
-  probed_at_ = now;
+  probed_at_ = pinged_at_ = now;
   probe_deadline_ = now + bounds_->probe_time_max;
   ping_due_ = true;
 }
@@ -253,7 +255,7 @@ void session::tick_open(time_point now) {
   }
   if (!input_ended_ && wire_.empty() && now >= last_sent_ + ping_after()) {
     ping_due_ = true;
-    last_sent_ = now;
+    last_sent_ = pinged_at_ = now;
     if (granted_.frames_taken != frames_released_)
       credit_due_ = true; // a quiet sender still learns what was taken
   }

@@ -13,6 +13,8 @@
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/limits.hpp"
 #include "postbus/bus/outbox.hpp"
+#include "postbus/bus/rate.hpp"
+#include "postbus/bus/statistics.hpp"
 #include "postbus/codecs/frame_reader.hpp"
 
 #include <array>
@@ -62,6 +64,9 @@ struct ended {
   node_id peer; ///< Who it was, as far as it had said so.
   bool was_open = false;
   send_account account;
+  traffic total{};      ///< Since it was open, and so are these two.
+  duration open_time{}; ///< Zero if it never was.
+  time_point at{};      ///< When it ended.
 };
 
 using session_event =
@@ -161,6 +166,9 @@ public:
     return bytes_received_ - charge_->bytes();
   }
   [[nodiscard]] std::uint64_t window_bytes() const noexcept { return window_bytes_; }
+  /// What there is to say about it now; but for the address and for what waits in the outbox, which it
+  /// does not know.
+  [[nodiscard]] connection_statistics statistics(time_point now) const;
 
 private:
   void on_frame(const codecs::frame_view& frame, time_point now);
@@ -176,11 +184,15 @@ private:
   void begin_drain(const error& why, duration drain, time_point now);
   void say_goodbye(errc code, std::string detail);
   void advance_drain(outbox& queue, time_point now);
-  void abandon(outbox& queue);
+  void abandon(outbox& queue, time_point now);
   void begin_linger(const error& why, time_point now);
   void violate(errc code, std::string detail, time_point now);
   void end(const error& why);
-  void say(payload frame) { said_.push_back(std::move(frame)); }
+  void say(payload frame) {
+    if (is_opening())
+      wire_bytes_sent_ -= static_cast<std::int64_t>(frame.size());
+    said_.push_back(std::move(frame));
+  }
   void tell(session_event event);
   void tell_gathered();
   void read_receipt() noexcept;
@@ -211,6 +223,8 @@ private:
     return role_ == role::dialer && !heard_since_open_;
   }
   [[nodiscard]] duration ping_after() const noexcept;
+  void count(const traffic& more, time_point now) noexcept;
+  [[nodiscard]] traffic counted() const noexcept;
 
   // Who we are and what holds.
   role role_;
@@ -260,6 +274,17 @@ private:
   std::uint64_t probe_token_ = 0; // 0: none under way
   bool ping_due_ = false;
   std::optional<std::uint64_t> pong_due_;
+  std::uint64_t pinged_token_ = 0; // of the last ping; 0: answered
+  time_point pinged_at_ = never;
+  duration round_trip_time_{};
+
+  // Statistics. The handshake's bytes are taken off where they are said and read, so the first may be
+  // below zero for a while: a dialer is open before its welcome is written.
+  std::int64_t wire_bytes_sent_ = 0;
+  std::uint64_t wire_bytes_received_ = 0;
+  half_life_average<4> rates_; // in the order of `traffic`; begins when it is open
+  time_point useful_sent_at_;
+  time_point useful_received_at_;
 
   // Times.
   time_point handshake_deadline_;
