@@ -17,6 +17,7 @@ std::string host_of(const std::string& address) {
 node::node(options how, time_point now)
   : options_(std::move(how)), wheel_(now), peers_(options_.id),
     subscriptions_(options_.bounds->batches_in_flight_max),
+    ledger_(options_.bounds->closed_connections_max),
     window_share_(options_.bounds->window_bytes_max) {}
 
 node::connection* node::find(connection_id id) {
@@ -142,6 +143,7 @@ void node::on_opened(connection_id id, connection& at) {
   if (!peers_.opened(id))
     return;
   at.linked = true;
+  ledger_.opened();
   share_memory();
   outputs_.push_back(link_up{id, at.peer});
   subscriptions_.push(
@@ -155,8 +157,10 @@ void node::on_received(connection_id id, connection& at, const shared<received_f
     return; // it was turned away while these were on their way
   frames->claimed.connection = id;
   at.frames_received += frames->frames();
-  if (subscriptions_.push(at.peer, frames) == 0)
+  if (subscriptions_.push(at.peer, frames) == 0) {
     at.frames_unclaimed += frames->frames();
+    ledger_.unclaimed(frames->frames());
+  }
 }
 
 void node::on_ended(connection_id id, ended& end) {
@@ -167,6 +171,7 @@ void node::on_ended(connection_id id, ended& end) {
   at.peer = end.peer;
   connections_.erase(found);
   wheel_.disarm(id);
+  ledger_.ended(id, end, at.address, at.role == session::role::dialer, at.linked);
   if (at.linked) {
     outputs_.push_back(link_down{id, at.peer});
     subscriptions_.push(
@@ -298,9 +303,11 @@ bool node::unsubscribe(subscription_id id) {
   const auto before = subscriptions_.anybody_takes_messages();
   const auto found = subscriptions_.remove(id);
   // What nobody else was given either is lost, and said to be if its connection has not ended yet.
-  for (const auto& [from, frames] : subscriptions_.take_dropped())
+  for (const auto& [from, frames] : subscriptions_.take_dropped()) {
+    ledger_.unclaimed(frames);
     if (auto* at = find(from))
       at->frames_unclaimed += frames;
+  }
   if (subscriptions_.anybody_takes_messages() != before)
     for (const auto& [each, at] : connections_)
       outputs_.push_back(adjust_connection{each, false, window_share_});
@@ -350,6 +357,7 @@ void node::tick(time_point now) {
 std::optional<node::output> node::next() {
   while (auto told = subscriptions_.next())
     outputs_.push_back(tell_subscriber{std::move(*told)});
+  settle_ledger();
   if (outputs_.empty() && finished_ && !std::exchange(finish_told_, true))
     return finished{};
   return outputs_.take_front();

@@ -6,6 +6,7 @@
 
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/fifo.hpp"
+#include "postbus/bus/ledger.hpp"
 #include "postbus/bus/peer_table.hpp"
 #include "postbus/bus/session.hpp"
 #include "postbus/bus/subscriptions.hpp"
@@ -86,12 +87,23 @@ public:
     connection_id connection = 0;
     result<node_id> peer;
   };
+  /// Call session::statistics, fill in what waits for it, and hand both numbers back to report().
+  struct report_connection {
+    connection_id connection = 0;
+    collection_id collection = 0;
+  };
+  /// What `collect` was asked for. Exactly one for each.
+  struct statistics_ready {
+    collection_id collection = 0;
+    std::shared_ptr<const node_statistics> what;
+  };
   /// Everything is over; no output follows.
   struct finished {};
 
-  using output = std::variant<accept_connection, close_connection, end_connection, probe_connection,
-                              tick_connection, adjust_connection, link_up, link_down,
-                              connection_over, tell_subscriber, answer_dial, finished>;
+  using output =
+    std::variant<accept_connection, close_connection, end_connection, probe_connection,
+                 tick_connection, adjust_connection, link_up, link_down, connection_over,
+                 tell_subscriber, answer_dial, report_connection, statistics_ready, finished>;
 
   node(options how, time_point now);
 
@@ -122,6 +134,14 @@ public:
   bool unsubscribe(subscription_id id);
   /// Batches of this subscription were let go.
   void settle(subscription_id id) { subscriptions_.settle(id); }
+
+  // -- statistics ---------------------------------------------------------------------
+
+  /// Asks every open connection what it has done; `statistics_ready` follows when all have answered or
+  /// ended. `node_closed` once everything is over.
+  [[nodiscard]] result<collection_id> collect(time_point now);
+  /// What a connection answered to `report_connection`.
+  void report(connection_id id, collection_id which, connection_statistics what);
 
   // -- the end ------------------------------------------------------------------------
 
@@ -172,6 +192,7 @@ private:
   void make_room(const std::string& host);
   void share_memory();
   void finish_if_done();
+  void settle_ledger();
   [[nodiscard]] connection* find(connection_id id);
 
   static constexpr wheel::key close_key = 0; // no connection has it
@@ -180,6 +201,7 @@ private:
   wheel wheel_;
   peer_table peers_;
   subscriptions subscriptions_;
+  ledger ledger_;
   std::unordered_map<connection_id, connection> connections_;
   connection_id last_id_ = 0;
   // Strangers' connections that are not open, by host, oldest first.

@@ -198,6 +198,9 @@ connection_record* scenario::any_connection() {
 // -- what happens -----------------------------------------------------------------
 
 void scenario::act() {
+  // Rather beside something else than alone: what is asked may end before it answers.
+  if (auto* at = any_host(); at != nullptr && chance_.chance(1, 5))
+    world_.collect(*at);
   const auto what = chance_.below(100);
   if (what < 22)
     return dial();

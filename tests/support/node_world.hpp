@@ -33,6 +33,7 @@ public:
     std::map<bus::subscription_id, bool> keeps;
     std::vector<connection_request> questions;
     std::map<node_id, std::vector<int>> numbers; ///< First byte of each message, by sender.
+    std::map<bus::collection_id, std::shared_ptr<const node_statistics>> statistics; ///< Told.
     bool finished = false;
   };
   /// One end of a connection.
@@ -244,6 +245,14 @@ private:
             "a dial answered twice");
       } else if (auto* told = std::get_if<core::tell_subscriber>(&*what)) {
         tell(at, told->what);
+      } else if (auto* ask = std::get_if<core::report_connection>(&*what)) {
+        if (auto* to = of(ask->connection)) {
+          auto said = to->session.statistics(now);
+          said.messages_waiting = to->box.data_frames();
+          at.core.report(ask->connection, ask->collection, std::move(said));
+        }
+      } else if (auto* ready = std::get_if<core::statistics_ready>(&*what)) {
+        law(at.statistics.emplace(ready->collection, ready->what).second, "statistics told twice");
       } else if (std::holds_alternative<core::finished>(*what)) {
         at.finished = true;
       }

@@ -211,6 +211,14 @@ void world::answer(host& at, bus::connection_id connection, bool yes) {
   obey(at);
 }
 
+void world::collect(host& at) {
+  seen_.count("questions for statistics");
+  const auto which = at.core->collect(now_);
+  require(which.has_value(), law::ending, "a node that runs has no statistics");
+  require(at.collections.insert(*which).second, law::events, "two questions of one name");
+  obey(at);
+}
+
 send_outcome world::send(host& from, const node_id& to, const sent_message& what) {
   ++account_.attempts;
   const auto found = from.links.find(to);

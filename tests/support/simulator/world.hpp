@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -82,7 +83,12 @@ struct host {
   struct settled {
     bus::subscription_id subscription;
   };
-  using letter = std::variant<told, arrived, settled>;
+  struct reported { ///< What a connection has done.
+    bus::connection_id connection;
+    bus::collection_id collection;
+    std::unique_ptr<connection_statistics> what;
+  };
+  using letter = std::variant<told, arrived, settled, reported>;
 
   [[nodiscard]] bool runs() const { return core && !paused; }
   [[nodiscard]] bool anybody_takes() const;
@@ -102,6 +108,11 @@ struct host {
   time_point resumed = time_point::min();
   time_point close_deadline = never;
   std::vector<bus::connection_id> known; ///< Whose hello is in, in order.
+
+  // What its statistics must say, and who waits for them.
+  std::set<bus::collection_id> collections;
+  traffic over_total; ///< Of the connections that it has heard the end of.
+  std::uint64_t linked = 0, unlinked = 0, refused = 0;
 };
 
 /// Something that can happen now.
@@ -177,6 +188,8 @@ public:
   bus::subscription_id subscribe(host& at, bus::subscription_options wants, program::manner how);
   void unsubscribe(host& at, bus::subscription_id id);
   void answer(host& at, bus::connection_id connection, bool yes);
+  /// Asks for the statistics of a node; what comes is held against the record.
+  void collect(host& at);
   send_outcome send(host& from, const node_id& to, const sent_message& what);
 
   // -- time ---------------------------------------------------------------------------
@@ -217,6 +230,7 @@ private:
   void tell(host& at, bus::subscriptions::output& what);
   void expect(host& at, const expectation& what);
   void promise_closed(host& at);
+  void check_statistics(host& at, const bus::node::statistics_ready& told);
   void follow(end_point& at, bus::node::output& what);
   void drive(end_point& at);
   void hand_over(end_point& at);

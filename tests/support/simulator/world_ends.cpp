@@ -12,31 +12,37 @@ using core = bus::node;
 
 void world::follow(end_point& at, core::output& what) {
   auto& session = at.session;
-  std::visit(bus::overloaded{
-               [&](core::accept_connection&) { session.accept(now_); },
-               [&](core::close_connection& close) {
-                 if (at.is_live())
-                   at.drain_until = std::min(at.drain_until, later(now_, close.drain));
-                 session.close(close.reason, close.drain, now_);
-               },
-               [&](core::end_connection& end) {
-                 if (end.reason.code == errc::shutting_down)
-                   at.mine().drain_expired = true;
-                 session.fail(end.reason.code, end.reason.detail);
-               },
-               [&](core::probe_connection&) { session.probe(now_); },
-               [&](core::tick_connection&) {
-                 at.armed = never;
-                 read(at);
-                 session.tick(now_);
-               },
-               [&](core::adjust_connection& adjust) {
-                 session.takes_messages(adjust.takes_messages);
-                 session.window_bytes_max(adjust.window_bytes_max);
-               },
-               [](auto&) {},
-             },
-             what);
+  std::visit(
+    bus::overloaded{
+      [&](core::accept_connection&) { session.accept(now_); },
+      [&](core::close_connection& close) {
+        if (at.is_live())
+          at.drain_until = std::min(at.drain_until, later(now_, close.drain));
+        session.close(close.reason, close.drain, now_);
+      },
+      [&](core::end_connection& end) {
+        if (end.reason.code == errc::shutting_down)
+          at.mine().drain_expired = true;
+        session.fail(end.reason.code, end.reason.detail);
+      },
+      [&](core::probe_connection&) { session.probe(now_); },
+      [&](core::tick_connection&) {
+        at.armed = never;
+        read(at);
+        session.tick(now_);
+      },
+      [&](core::adjust_connection& adjust) {
+        session.takes_messages(adjust.takes_messages);
+        session.window_bytes_max(adjust.window_bytes_max);
+      },
+      [&](core::report_connection& ask) {
+        auto said = std::make_unique<connection_statistics>(session.statistics(now_));
+        said->messages_waiting = at.box.data_frames();
+        at.of.mailbox.push_back(host::reported{ask.connection, ask.collection, std::move(said)});
+      },
+      [](auto&) {},
+    },
+    what);
 }
 
 void world::drive(end_point& at) {

@@ -73,6 +73,10 @@ void world::take(const step& what) {
                    at.core->settle(settled.subscription);
                    obey(at);
                  },
+                 [&](host::reported& said) {
+                   at.core->report(said.connection, said.collection, std::move(*said.what));
+                   obey(at);
+                 },
                },
                at.mailbox.front());
     at.mailbox.pop_front();
@@ -251,6 +255,10 @@ void world::hand_in(host& at, host::told& what) {
         batch{bus::shared<bus::delivery>::adopt(new bus::delivery(at.id, arrived->frames, {}))});
   }
   const auto* over = std::get_if<bus::ended>(what.event.get());
+  if (over != nullptr) {
+    at.over_total += over->total;
+    ++(end.linked ? at.unlinked : at.refused);
+  }
   if (over != nullptr && end.linked) {
     check_disconnect(end, *over);
     auto& side = end.mine();
@@ -285,6 +293,8 @@ void world::obey(host& at, core::output& what) {
                },
                [&](core::tick_connection& to) { order(at, to.connection, what); },
                [&](core::adjust_connection& to) { order(at, to.connection, what); },
+               [&](core::report_connection& to) { order(at, to.connection, what); },
+               [&](core::statistics_ready& told) { check_statistics(at, told); },
                [&](core::link_up& up) { link_up(at, up); },
                [&](core::link_down& down) { link_down(at, down); },
                [&](core::connection_over& over) {
@@ -306,6 +316,7 @@ void world::obey(host& at, core::output& what) {
                                          : "dials answered with an error");
                },
                [&](core::finished&) {
+                 require(at.collections.empty(), law::ending, "a question for statistics is left");
                  at.finished = true;
                  note([&] { return "finished " + std::to_string(at.place); });
                },
@@ -337,6 +348,7 @@ void world::link_up(host& at, const core::link_up& what) {
           "a link that was up, or is not open");
   end.linked = end.mine().linked = true;
   at.links.emplace(what.peer, &end);
+  ++at.linked;
   seen_.count("connected");
   expect(at, {expectation::kind::connected, what.peer, &end.record, 1 - end.side});
 }
