@@ -78,6 +78,11 @@ void connection::obey(const command& order) {
         session_.takes_messages(adjust.takes_messages);
         session_.window_bytes_max(adjust.window_bytes_max);
       },
+      [&](const core::report_connection& ask) {
+        auto said = std::make_shared<connection_statistics>(session_.statistics(steady_now()));
+        said->messages_waiting = link_->frames_waiting();
+        post(node_, connection_reported{ask.connection, ask.collection, std::move(said)});
+      },
     },
     order.what);
 }

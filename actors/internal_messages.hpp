@@ -22,7 +22,7 @@ struct settle_receipts {
 struct command {
   std::variant<bus::node::accept_connection, bus::node::close_connection, bus::node::end_connection,
                bus::node::probe_connection, bus::node::tick_connection,
-               bus::node::adjust_connection>
+               bus::node::adjust_connection, bus::node::report_connection>
     what;
 };
 /// To a connection: bytes were left over from its last turn.
@@ -39,6 +39,12 @@ struct frames_arrived {
 struct session_told {
   bus::connection_id connection = 0;
   std::shared_ptr<bus::session_event> event;
+};
+/// To the node: what a connection has done, when it was asked.
+struct connection_reported {
+  bus::connection_id connection = 0;
+  bus::collection_id collection = 0;
+  std::shared_ptr<connection_statistics> what;
 };
 /// To the node: when a session must be ticked.
 struct arm_deadline {
@@ -88,6 +94,9 @@ struct forget_recipient {
 struct ask_decide {
   decide what;
   answer<bool> reply;
+};
+struct ask_statistics {
+  answer<node_statistics> reply;
 };
 struct ask_spawn {
   std::function<caf::behavior(caf::event_based_actor*)> what;

@@ -110,6 +110,10 @@ public:
   bool accept(const connection_request& request) const;
   bool reject(const connection_request& request, std::string_view reason) const;
 
+  /// What the node and its connections have done so far. `timeout` when they have not answered within
+  /// that time, `node_closed`, `would_deadlock`.
+  [[nodiscard]] result<node_statistics> statistics(duration within = std::chrono::seconds(2)) const;
+
   /// Spawns an actor that lives on this node's loop: between a message on the socket and its handler
   /// there is no other thread. For handlers that are short; one that computes or waits holds up every
   /// connection of the loop. It lives until it quits or the runtime ends, also when nobody holds it; one

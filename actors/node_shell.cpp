@@ -71,6 +71,12 @@ caf::behavior node_shell::make_behavior() {
     },
     [this](const unsubscribe& ask) { return stop_telling(ask.which.id); },
     [this](const decide& what) { return settle_request(what); },
+    [this](get_statistics) {
+      answer<node_statistics> reply;
+      auto promised = promise(reply);
+      start_collecting(reply);
+      return promised;
+    },
     [this](const close_node& how) {
       answer<closed> reply;
       auto promised = promise(reply);
@@ -90,6 +96,7 @@ caf::behavior node_shell::make_behavior() {
       if (found != audiences_.end())
         stop_telling(found->first);
     },
+    [this](const ask_statistics& ask) { start_collecting(ask.reply); },
     [this](const ask_decide& ask) { ask.reply(settle_request(ask.what)); },
     [this](const ask_spawn& ask) { ask.reply(spawn_on<guest>(system(), home(), ask.what)); },
     [this](const ask_close& ask) { start_closing(ask.how); },
@@ -105,6 +112,10 @@ caf::behavior node_shell::make_behavior() {
     },
     [this](const session_told& told) {
       core_.on(told.connection, std::move(*told.event));
+      drive();
+    },
+    [this](const connection_reported& said) {
+      core_.report(said.connection, said.collection, std::move(*said.what));
       drive();
     },
     [this](const settle_receipts& what) {
@@ -144,6 +155,7 @@ void node_shell::leave() {
   connections_.clear();
   connecting_.clear();
   audiences_.clear();
+  collecting_.clear();
   waiting_for_close_.clear();
   access_->close();
 }
@@ -280,6 +292,8 @@ void node_shell::obey(bus::node::output& what) {
       [&](core::probe_connection& order) { command_connection(order.connection, {order}); },
       [&](core::tick_connection& order) { command_connection(order.connection, {order}); },
       [&](core::adjust_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::report_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::statistics_ready& ready) { tell(ready); },
       [&](core::link_up& up) { access_->peers().add(connections_.at(up.connection).link); },
       [&](core::link_down& down) {
         access_->peers().remove(*connections_.at(down.connection).link);
