@@ -55,6 +55,8 @@ private:
   send_outcome send_packed(codecs::byte_buffer& packed, const send_options& how);
   template <class Body>
   send_outcome hand_over(const Body& body, bool opaque, const send_options& how);
+  template <class Body>
+  send_outcome try_hand_over(const Body& body, bool opaque, const send_options& how);
 
   std::shared_ptr<actors::node_access> from_;
   node_id to_;

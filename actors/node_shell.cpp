@@ -60,7 +60,7 @@ caf::behavior node_shell::make_behavior() {
       start_dialing(ask.endpoint, ask.within, reply);
       return promised;
     },
-    [this](const send_message& what) { return send_one(what); },
+    [this](const send_message& what) { return access_->refused().count(send_one(what)); },
     [this](const subscribe& ask) -> caf::result<subscription> {
       if (!ask.subscriber)
         return to_caf({errc::bad_option, blame::local, "no subscriber"});

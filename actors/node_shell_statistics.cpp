@@ -13,8 +13,12 @@ void node_shell::start_collecting(const answer<node_statistics>& reply) {
 }
 
 void node_shell::tell(const bus::node::statistics_ready& what) {
-  if (auto found = collecting_.extract(what.collection))
-    found.mapped()(node_statistics(*what.what));
+  auto found = collecting_.extract(what.collection);
+  if (!found)
+    return;
+  auto told = *what.what;
+  told.refused = access_->refused().all();
+  found.mapped()(std::move(told));
 }
 
 } // namespace postbus::actors

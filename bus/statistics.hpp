@@ -4,6 +4,7 @@
 #pragma once
 
 #include "postbus/bus/events.hpp"
+#include "postbus/bus/outbox.hpp"
 #include "postbus/bus/time.hpp"
 
 #include <cstddef>
@@ -98,6 +99,14 @@ struct drop_count {
   friend bool operator==(const drop_count&, const drop_count&) = default;
 };
 
+/// So many messages were not taken from those who sent them, who were told so.
+struct refused_messages {
+  send_outcome outcome = send_outcome::congested; ///< `congested`, `closed` or `too_large`.
+  std::uint64_t messages = 0;
+
+  friend bool operator==(const refused_messages&, const refused_messages&) = default;
+};
+
 /// A node. Counts are of its whole life; a list has only what is not zero.
 struct node_statistics {
   node_id id;
@@ -108,6 +117,7 @@ struct node_statistics {
   std::vector<reason_count> refusals;             ///< Connections that ended before they were open.
   std::vector<reason_count> disconnects;          ///< Connections that were open and ended.
   std::vector<drop_count> drops;
+  std::vector<refused_messages> refused;
   std::vector<closed_connection>
     closed; ///< The last ones, oldest first: `limits::closed_connections_max`.
 };

@@ -136,6 +136,10 @@ std::string to_json(const node_statistics& of) {
       add_reason(in, each.reason, each.by);
       in.add("messages", each.messages);
     });
+    to.add_list("refused", of.refused, [](object& in, const refused_messages& each) {
+      in.add("outcome", to_string(each.outcome));
+      in.add("messages", each.messages);
+    });
     to.add_list("closed", of.closed, add_closed);
   }
   return out;

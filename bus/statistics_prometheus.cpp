@@ -135,6 +135,17 @@ void write_drops(std::string& out, nodes of) {
     }
 }
 
+void write_refused(std::string& out, nodes of) {
+  constexpr std::string_view name = "messages_refused_total";
+  write_head(out, name, "counter", "Messages that were not taken from those who sent them");
+  for (const auto& node : of)
+    for (const auto& each : node.refused) {
+      begin_series(out, name, node);
+      write_label(out, "outcome", to_string(each.outcome));
+      end_series(out, each.messages);
+    }
+}
+
 } // namespace
 
 std::string to_prometheus(const node_statistics& of, prometheus_options how) {
@@ -157,6 +168,7 @@ std::string to_prometheus(nodes of, prometheus_options how) {
   write_reasons(out, of, "disconnects_total", "Connections that were open and ended",
                 &node_statistics::disconnects);
   write_drops(out, of);
+  write_refused(out, of);
   for (const auto& metric : connection_metrics) {
     write_head(out, metric.name, metric.type, metric.help);
     for (const auto& node : of)

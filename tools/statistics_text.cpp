@@ -123,6 +123,10 @@ postbus::result<std::string> page_of(std::string_view text, std::size_t lines_ma
     add_counts(lines, of, "refusals", "count");
     add_counts(lines, of, "disconnects", "count");
     add_counts(lines, of, "drops", "messages");
+    for (const auto& each : of.at("refused"))
+      lines.push_back(fmt::format("{:<12} {} {}", "refused",
+                                  each.at("messages").get<std::uint64_t>(),
+                                  printable(each.at("outcome").get<std::string>())));
     add_closed(lines, of);
     while (lines.back().empty())
       lines.pop_back();

@@ -114,6 +114,31 @@ TEST_CASE("a refused dial is counted at both ends, with its reason") {
   CHECK(far.statistics(patience)->refusals == there);
 }
 
+TEST_CASE("what senders were refused is counted by the answer they got") {
+  limits small;
+  small.outbox_bytes_max = 10'000;
+  small.frame_bytes_max = 20'000;
+  runtime bus;
+  connected_pair pair(bus, small, small); // nobody takes messages there: no credit
+  const std::vector<std::byte> body(1000), huge(30'000);
+  int congested = 0;
+  while (congested < 3)
+    congested += pair.near.send_bytes(pair.far.id(), body) == send_outcome::congested ? 1 : 0;
+  CHECK(pair.near.send_bytes(pair.far.id(), huge) == send_outcome::too_large);
+  CHECK(pair.near.send_bytes(node_id::random(), body) == send_outcome::closed);
+  caf::scoped_actor self(bus.system());
+  ask(self.ptr(), pair.near.actor(), patience, send_message{node_id::random(), {}})
+    .receive([](send_outcome outcome) { CHECK(outcome == send_outcome::closed); },
+             [](const caf::error& failed) { FAIL(render(failed)); });
+  const auto told = pair.near.statistics(patience);
+  REQUIRE(told.has_value());
+  CHECK(told->refused
+        == std::vector<refused_messages>{
+          {send_outcome::congested, 3}, {send_outcome::closed, 2}, {send_outcome::too_large, 1}});
+  CHECK(told->connections.at(0).messages_waiting > 0);
+  CHECK(pair.far.statistics(patience)->refused.empty());
+}
+
 TEST_CASE("many ask at once while connections come and go, and all are answered") {
   runtime bus;
   auto hub = bus.spawn_node();

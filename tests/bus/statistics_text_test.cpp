@@ -41,6 +41,7 @@ node_statistics everything() {
   out.refusals.push_back({errc::rejected, blame::remote, 9});
   out.disconnects.push_back({errc::idle, blame::local, 10});
   out.drops.push_back({drop::unsent, errc::peer_lost, blame::remote, 11});
+  out.refused.push_back({send_outcome::congested, 12});
   out.closed.push_back({.peer = id_of(3),
                         .address = "[::1]:2",
                         .dialed = false,
@@ -87,7 +88,7 @@ TEST_CASE("statistics as JSON are exactly this") {
            "\"refusals\":[{\"reason\":\"rejected\",\"blame\":\"remote\",\"count\":9}],"
            "\"disconnects\":[{\"reason\":\"idle\",\"blame\":\"local\",\"count\":10}],"
            "\"drops\":[{\"drop\":\"unsent\",\"reason\":\"peer_lost\",\"blame\":\"remote\","
-           "\"messages\":11}],"
+           "\"messages\":11}],\"refused\":[{\"outcome\":\"congested\",\"messages\":12}],"
            "\"closed\":[{\"peer\":\"03030303030303030303030303030303\",\"address\":\"[::1]:2\","
            "\"dialed\":false,\"reason\":\"rejected\",\"blame\":\"local\","
            "\"detail\":\"a \\\"quote\\\"\\\\?? and ?\",\"open_time_seconds\":60,"
@@ -125,8 +126,8 @@ TEST_CASE("every line for Prometheus is help, type or a series, and each metric 
     CHECK(parts[1] == metric);
     ++count;
   }
-  CHECK(seen.size() == 25);
-  CHECK(count == 7 * 3 + 3 * 2 + 15 * 2);
+  CHECK(seen.size() == 26);
+  CHECK(count == 7 * 3 + 4 * 2 + 15 * 2);
 }
 
 TEST_CASE("only so many connections have series") {
