@@ -36,6 +36,7 @@ connection_statistics session::statistics(time_point now) const {
   out.sent_idle_time = now - useful_sent_at_;
   out.received_idle_time = now - useful_received_at_;
   out.messages_confirmed = frames_confirmed_;
+  out.requests_open = open_requests();
   return out;
 }
 

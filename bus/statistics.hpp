@@ -51,9 +51,9 @@ struct connection_statistics {
   duration open_time{};
   traffic total;
   traffic_rates per_second;
-  duration sent_idle_time{};            ///< Since the last message was sent, or since it is open.
-  duration received_idle_time{};        ///< The same for receiving. Keepalives count for neither.
-  duration round_trip_time{};           ///< As last measured: by the handshake, or by a ping since.
+  duration sent_idle_time{};     ///< Since a message, request or answer was sent, or it is open.
+  duration received_idle_time{}; ///< The same for receiving. Keepalives count for neither.
+  duration round_trip_time{};    ///< As last measured: by the handshake, or by a ping since.
   std::uint64_t messages_confirmed = 0; ///< Of the messages sent: taken by the peer's program.
   std::uint64_t messages_waiting = 0;   ///< Accepted, and not yet given to the connection.
   std::uint64_t requests_open = 0;      ///< Asked by either side, and not answered yet.

@@ -160,3 +160,30 @@ TEST_CASE("what is confirmed is known from the peer's credit") {
   pair.run(1min);
   CHECK(pair.dialer.session.statistics(pair.now()).messages_confirmed == 1);
 }
+
+TEST_CASE("open requests are counted at both ends, and are no idleness") {
+  session_pair pair(with_latency(1ms));
+  REQUIRE(pair.open());
+  pair.run(40s);
+  bus::request question;
+  question.id = 1;
+  pair.dialer.session.ask(question, pair.now());
+  pair.settle();
+  pair.run(10s);
+  for (const auto* at : {&pair.dialer, &pair.listener}) {
+    const auto told = at->session.statistics(pair.now());
+    CHECK(told.requests_open == 1);
+    CHECK(told.total.messages_sent + told.total.messages_received == 0);
+  }
+  CHECK(pair.dialer.session.statistics(pair.now()).sent_idle_time == 10s);
+  CHECK(pair.dialer.session.statistics(pair.now()).received_idle_time >= 50s);
+  CHECK(pair.listener.session.statistics(pair.now()).received_idle_time == 10s - 1ms);
+  pair.listener.session.answer(1, bus::response{}, pair.now());
+  pair.settle();
+  pair.run(10s);
+  for (const auto* at : {&pair.dialer, &pair.listener}) {
+    CHECK(at->session.statistics(pair.now()).requests_open == 0);
+    CHECK(at->session.statistics(pair.now()).sent_idle_time <= 20s);
+    CHECK(at->session.statistics(pair.now()).received_idle_time <= 20s);
+  }
+}
