@@ -66,7 +66,13 @@ void connection::obey(const command& order) {
         // stopped for a while must not take its peers for dead.
         read_some();
       }
-      bus::carry_out(what, session_, steady_now());
+      if constexpr (std::is_same_v<Order, bus::node::report_connection>) {
+        auto said = std::make_shared<connection_statistics>(session_.statistics(steady_now()));
+        said->messages_waiting = link_->frames_waiting();
+        post(node_, connection_reported{what.connection, what.collection, std::move(said)});
+      } else {
+        bus::carry_out(what, session_, steady_now());
+      }
     },
     order.what);
 }

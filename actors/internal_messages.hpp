@@ -23,7 +23,7 @@ struct command {
   std::variant<bus::node::accept_connection, bus::node::close_connection, bus::node::end_connection,
                bus::node::probe_connection, bus::node::tick_connection,
                bus::node::adjust_connection, bus::node::send_request, bus::node::send_cancel,
-               bus::node::send_answer>
+               bus::node::send_answer, bus::node::report_connection>
     what;
 };
 /// To a connection: bytes were left over from its last turn.
@@ -40,6 +40,12 @@ struct frames_arrived {
 struct session_told {
   bus::connection_id connection = 0;
   std::shared_ptr<bus::session_event> event;
+};
+/// To the node: what a connection has done, when it was asked.
+struct connection_reported {
+  bus::connection_id connection = 0;
+  bus::collection_id collection = 0;
+  std::shared_ptr<connection_statistics> what;
 };
 /// To the node: when a session must be ticked.
 struct arm_deadline {
@@ -103,6 +109,9 @@ struct ask_open {
 /// From the last copy of a question that nobody answered.
 struct drop_request {
   std::uint64_t connection = 0;
+};
+struct ask_statistics {
+  answer<node_statistics> reply;
 };
 struct ask_spawn {
   std::function<caf::behavior(caf::event_based_actor*)> what;

@@ -125,6 +125,11 @@ void link::pull(bus::session& session, time_point now) {
   }
 }
 
+std::uint64_t link::frames_waiting() {
+  std::lock_guard guard(mutex_);
+  return box_.data_frames();
+}
+
 std::shared_ptr<link> directory::find(const node_id& peer) const {
   const auto& in = shard_of(peer);
   std::shared_lock guard(in.mutex);

@@ -70,6 +70,7 @@ public:
   void open(const node_id& peer, std::uint32_t frame_bytes_max);
   /// Lets the session take what it may; wakes who waits for room.
   void pull(bus::session& session, time_point now);
+  [[nodiscard]] std::uint64_t frames_waiting();
   /// Whom senders wake.
   [[nodiscard]] const std::shared_ptr<waker>& connection() const noexcept { return connection_; }
 

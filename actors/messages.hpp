@@ -8,6 +8,7 @@
 #include "postbus/bus/endpoint.hpp"
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/outbox.hpp"
+#include "postbus/bus/statistics.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -89,6 +90,10 @@ struct decide {
   std::string reason; ///< For a refusal: words for the peer.
 };
 
+/// Ask what the node and its connections have done. Answered with `node_statistics` when every open
+/// connection has said its part.
+struct get_statistics {};
+
 /// Close the node: what is queued leaves and is taken, within `drain`. Answered when it is closed.
 struct close_node {
   duration drain = std::chrono::seconds(5);
@@ -96,11 +101,13 @@ struct close_node {
 };
 
 /// A node actor, for `self->request(node.actor(), …)`.
-using node_actor = caf::typed_actor<
-  sig<std::string(listen)>, sig<node_id(connect)>, sig<connection_request(look_at)>,
-  sig<node_id(connect_to)>, sig<send_outcome(send_message)>, sig<subscription(subscribe)>,
-  sig<bool(unsubscribe)>, sig<bool(decide)>, sig<closed(close_node)>, sig<reply(send_request)>,
-  sig<bool(cancel_request)>, sig<handler(handle_requests)>, sig<bool(stop_handling)>>;
+using node_actor =
+  caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>,
+                   sig<connection_request(look_at)>, sig<node_id(connect_to)>,
+                   sig<send_outcome(send_message)>, sig<subscription(subscribe)>,
+                   sig<bool(unsubscribe)>, sig<bool(decide)>, sig<node_statistics(get_statistics)>,
+                   sig<closed(close_node)>, sig<reply(send_request)>, sig<bool(cancel_request)>,
+                   sig<handler(handle_requests)>, sig<bool(stop_handling)>>;
 
 } // namespace postbus
 
@@ -125,6 +132,8 @@ struct ask_connect;
 struct ask_subscribe;
 struct ask_unsubscribe;
 struct ask_decide;
+struct ask_statistics;
+struct connection_reported;
 struct ask_spawn;
 struct ask_look;
 struct ask_open;
@@ -149,6 +158,8 @@ struct ask_respond;
   X(postbus::subscription)                                                                         \
   X(postbus::unsubscribe)                                                                          \
   X(postbus::decide)                                                                               \
+  X(postbus::get_statistics)                                                                       \
+  X(postbus::node_statistics)                                                                      \
   X(postbus::close_node)                                                                           \
   X(postbus::node_id)                                                                              \
   X(postbus::message)                                                                              \
@@ -176,6 +187,8 @@ struct ask_respond;
   X(postbus::actors::ask_subscribe)                                                                \
   X(postbus::actors::ask_unsubscribe)                                                              \
   X(postbus::actors::ask_decide)                                                                   \
+  X(postbus::actors::ask_statistics)                                                               \
+  X(postbus::actors::connection_reported)                                                          \
   X(postbus::actors::ask_spawn)                                                                    \
   X(postbus::actors::ask_close)                                                                    \
   X(postbus::actors::ask_end)                                                                      \

@@ -24,7 +24,7 @@ duration later_by_answer_time(duration within) {
 // -- sender -----------------------------------------------------------------------
 
 template <class Body>
-send_outcome sender::hand_over(const Body& body, bool opaque, const send_options& how) {
+send_outcome sender::try_hand_over(const Body& body, bool opaque, const send_options& how) {
   const codecs::frame_header header{.flags = opaque ? codecs::frame_flag::opaque : std::uint8_t{0},
                                     .tag = how.tag};
   const auto within = actors::loop::on_any() ? std::nullopt : how.within;
@@ -38,6 +38,11 @@ send_outcome sender::hand_over(const Body& body, bool opaque, const send_options
     link_ = nullptr;
   }
   return send_outcome::closed;
+}
+
+template <class Body>
+send_outcome sender::hand_over(const Body& body, bool opaque, const send_options& how) {
+  return from_->refused().count(try_hand_over(body, opaque, how));
 }
 
 send_outcome sender::send_packed(codecs::byte_buffer& packed, const send_options& how) {

@@ -55,6 +55,8 @@ private:
   send_outcome send_packed(codecs::byte_buffer& packed, const send_options& how);
   template <class Body>
   send_outcome hand_over(const Body& body, bool opaque, const send_options& how);
+  template <class Body>
+  send_outcome try_hand_over(const Body& body, bool opaque, const send_options& how);
 
   std::shared_ptr<actors::node_access> from_;
   node_id to_;
@@ -169,6 +171,10 @@ public:
                          std::vector<tag_range> tags = {}) const;
   /// No more requests go to a handler; those that it has it may answer.
   void stop_handling(handler which) const;
+
+  /// What the node and its connections have done so far. `timeout` when they have not answered within
+  /// that time, `node_closed`, `would_deadlock`.
+  [[nodiscard]] result<node_statistics> statistics(duration within = std::chrono::seconds(2)) const;
 
   /// Spawns an actor that lives on this node's loop: between a message on the socket and its handler
   /// there is no other thread. For handlers that are short; one that computes or waits holds up every

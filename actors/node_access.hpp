@@ -4,6 +4,7 @@
 
 #include "postbus/actors/link.hpp"
 #include "postbus/actors/messages.hpp"
+#include "postbus/actors/refusal_counts.hpp"
 
 #include <atomic>
 #include <condition_variable>
@@ -43,6 +44,8 @@ public:
     }
     closing_done_.notify_all();
   }
+  /// What senders were refused.
+  [[nodiscard]] refusal_counts& refused() noexcept { return refused_; }
   [[nodiscard]] bool wait_closed_until(time_point deadline) {
     std::unique_lock guard(mutex_);
     return closing_done_.wait_until(guard, deadline, [this] { return closed_; });
@@ -50,6 +53,7 @@ public:
 
 private:
   const node_id id_;
+  refusal_counts refused_;
   directory peers_;
   const std::shared_ptr<waker> shell_ = std::make_shared<waker>();
   std::atomic<std::uint64_t> last_key_{0};

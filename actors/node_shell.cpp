@@ -73,7 +73,7 @@ caf::behavior node_shell::make_behavior() {
       open_request(ask.connection, reply);
       return promised;
     },
-    [this](const send_message& what) { return send_one(what); },
+    [this](const send_message& what) { return access_->refused().count(send_one(what)); },
     [this](const subscribe& ask) -> caf::result<subscription> {
       if (!ask.subscriber)
         return to_caf({errc::bad_option, blame::local, "no subscriber"});
@@ -84,6 +84,12 @@ caf::behavior node_shell::make_behavior() {
     },
     [this](const unsubscribe& ask) { return stop_telling(ask.which.id); },
     [this](const decide& what) { return settle_request(what); },
+    [this](get_statistics) {
+      answer<node_statistics> reply;
+      auto promised = promise(reply);
+      start_collecting(reply);
+      return promised;
+    },
     [this](const close_node& how) {
       answer<closed> reply;
       auto promised = promise(reply);
@@ -129,6 +135,7 @@ caf::behavior node_shell::make_behavior() {
       if (found != audiences_.end())
         stop_telling(found->first);
     },
+    [this](const ask_statistics& ask) { start_collecting(ask.reply); },
     [this](const ask_decide& ask) { ask.reply(settle_request(ask.what)); },
     [this](const ask_look& ask) { start_looking(ask.endpoint, ask.within, ask.told); },
     [this](const ask_open& ask) { open_request(ask.connection, ask.told); },
@@ -150,6 +157,10 @@ caf::behavior node_shell::make_behavior() {
     },
     [this](const session_told& told) {
       core_.on(told.connection, std::move(*told.event));
+      drive();
+    },
+    [this](const connection_reported& said) {
+      core_.report(said.connection, said.collection, std::move(*said.what));
       drive();
     },
     [this](const settle_receipts& what) {
@@ -191,6 +202,7 @@ void node_shell::leave() {
   looking_.clear();
   held_.clear();
   audiences_.clear();
+  collecting_.clear();
   waiting_for_close_.clear();
   leave_requests();
   access_->close();
@@ -324,8 +336,7 @@ void node_shell::on_dial_done(const dial_done& told) {
   if (!started)
     return of.reply(started.error());
   // The time for connecting covers the handshake, too.
-  auto& bounds = started->how.bounds;
-  bounds.handshake_time_max = std::min(bounds.handshake_time_max, of.deadline - steady_now());
+  started->how.handshake_time_max = of.deadline - steady_now();
   connecting_.emplace(started->connection, of.reply);
   if (of.looks)
     looking_.emplace(started->connection, of.looks);
@@ -362,6 +373,8 @@ void node_shell::obey(bus::node::output& what) {
   std::visit(
     bus::overloaded{
       [&](bus::connection_order auto& order) { command_connection(order.connection, {order}); },
+      [&](core::report_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::statistics_ready& ready) { tell(ready); },
       [&](core::link_up& up) { access_->peers().add(connections_.at(up.connection).link); },
       [&](core::link_down& down) {
         access_->peers().remove(*connections_.at(down.connection).link);

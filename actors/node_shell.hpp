@@ -53,6 +53,7 @@ private:
   subscription start_telling(bus::subscription_options wants, std::shared_ptr<recipient> who);
   bool stop_telling(bus::subscription_id id);
   bool settle_request(const decide& what);
+  void start_collecting(const answer<node_statistics>& reply);
   void start_closing(const close_node& how);
   [[nodiscard]] send_outcome send_one(const send_message& what);
   template <class T>
@@ -81,6 +82,7 @@ private:
   void drive();
   void obey(bus::node::output& what);
   void tell(bus::subscriptions::output& what);
+  void tell(const bus::node::statistics_ready& what);
   void command_connection(bus::connection_id id, command what);
   void become_closed();
   void arm_timer();
@@ -126,6 +128,7 @@ private:
   std::map<std::pair<bus::connection_id, bus::correlation_id>, std::weak_ptr<const request_ticket>>
     handed_over_;
   std::uint64_t last_request_ = 0;
+  std::unordered_map<bus::collection_id, answer<node_statistics>> collecting_;
   std::vector<answer<closed>> waiting_for_close_;
   bool finished_ = false;
 };

@@ -75,6 +75,9 @@ result<void> limits::check() const {
   found.positive("stall_time_max", stall_time_max);
   found.positive("idle_time_max", idle_time_max);
   found.positive("probe_time_max", probe_time_max);
+  found.least("statistics_half_life", statistics_half_life, duration(std::chrono::milliseconds(1)),
+              "1 ms");
+  found.most("statistics_half_life", statistics_half_life, duration(year), "1 year");
   found.not_negative("drain_time_max", drain_time_max);
   found.not_negative("linger_time_max", linger_time_max);
   // Added to a moment, it must still be one.

@@ -72,6 +72,12 @@ struct limits {
   /// For the peer's last bytes, once everything of ours has left.
   duration linger_time_max = std::chrono::seconds(2);
 
+  // -- statistics ---------------------------------------------------------------
+  /// In rates per second, what is this old counts half.
+  duration statistics_half_life = std::chrono::seconds(60);
+  /// Connections that are over and still told of.
+  std::uint32_t closed_connections_max = 1000;
+
   /// Nothing at all arrived for so long: `peer_lost`.
   [[nodiscard]] constexpr duration silence_time_max() const noexcept { return 3 * keepalive_time; }
 

@@ -16,9 +16,10 @@ std::string host_of(const std::string& address) {
 
 node::node(options how, time_point now)
   : options_(std::move(how)), wheel_(now), peers_(options_.id),
-    subscriptions_(options_.bounds.batches_in_flight_max),
-    requests_(options_.bounds.node_received_bytes_max),
-    window_share_(options_.bounds.window_bytes_max) {}
+    subscriptions_(options_.bounds->batches_in_flight_max),
+    ledger_(options_.bounds->closed_connections_max),
+    requests_(options_.bounds->node_received_bytes_max),
+    window_share_(options_.bounds->window_bytes_max) {}
 
 node::connection* node::find(connection_id id) {
   const auto found = connections_.find(id);
@@ -43,17 +44,15 @@ result<node::started> node::start(start_options who) {
     ++opening_count_;
   }
 
-  started result{id, {}};
+  started result{id, {.role = who.role, .self = {}, .bounds = options_.bounds, .charge = {}}};
   auto& how = result.how;
-  how.role = who.role;
   how.self.id = options_.id;
   how.self.expected = who.expected;
   how.self.incarnation = options_.incarnation;
   how.self.keepalive_ms = static_cast<std::uint32_t>(
-    std::chrono::duration_cast<std::chrono::milliseconds>(options_.bounds.keepalive_time).count());
-  how.self.frame_bytes_max = options_.bounds.frame_bytes_max;
+    std::chrono::duration_cast<std::chrono::milliseconds>(options_.bounds->keepalive_time).count());
+  how.self.frame_bytes_max = options_.bounds->frame_bytes_max;
   how.self.init = options_.init;
-  how.bounds = options_.bounds;
   how.window_bytes_max = window_share_;
   how.takes_messages = subscriptions_.anybody_takes_messages();
   return result;
@@ -62,7 +61,7 @@ result<node::started> node::start(start_options who) {
 // When the places for connections that are not open are taken, the oldest of the address that
 // holds most of them goes: a flood from one address pushes out only itself.
 void node::make_room(const std::string& host) {
-  const auto& bounds = options_.bounds;
+  const auto& bounds = *options_.bounds;
   const auto here = opening_.find(host);
   auto victim = opening_.end();
   if (here != opening_.end() && here->second.size() >= bounds.pending_handshakes_per_address_max)
@@ -101,7 +100,7 @@ void node::on(connection_id id, session_event event) {
                [&](became_idle&) {
                  peers_.leaving(id);
                  outputs_.push_back(close_connection{
-                   id, {errc::idle, blame::local, {}}, options_.bounds.drain_time_max});
+                   id, {errc::idle, blame::local, {}}, options_.bounds->drain_time_max});
                },
                [&](probe_done& probe) { peers_.probed(id, probe.alive); },
                [&](requested& asked) { on_requested(id, *at, std::move(asked)); },
@@ -125,7 +124,7 @@ void node::on_hello(connection_id id, connection& at, hello peer) {
   if (closing_)
     return refuse(errc::shutting_down, "the node is closing");
   // Who is connected already asks for no place: it is turned away as that, or takes its own over.
-  if (!peers_.find(at.peer) && peers_.open_count() >= options_.bounds.connections_max)
+  if (!peers_.find(at.peer) && peers_.open_count() >= options_.bounds->connections_max)
     return refuse(errc::too_many_connections, "no more connections are taken");
   peers_.arrived({.connection = id,
                   .peer = at.peer,
@@ -155,6 +154,7 @@ void node::on_opened(connection_id id, connection& at) {
   if (!peers_.opened(id))
     return;
   at.linked = true;
+  ledger_.opened();
   share_memory();
   outputs_.push_back(link_up{id, at.peer});
   subscriptions_.push(
@@ -168,8 +168,10 @@ void node::on_received(connection_id id, connection& at, const shared<received_f
     return; // it was turned away while these were on their way
   frames->claimed.connection = id;
   at.frames_received += frames->frames();
-  if (subscriptions_.push(at.peer, frames) == 0)
+  if (subscriptions_.push(at.peer, frames) == 0) {
     at.frames_unclaimed += frames->frames();
+    ledger_.unclaimed(frames->frames());
+  }
 }
 
 void node::on_ended(connection_id id, ended& end) {
@@ -180,6 +182,7 @@ void node::on_ended(connection_id id, ended& end) {
   at.peer = end.peer;
   connections_.erase(found);
   wheel_.disarm(id);
+  ledger_.ended(id, end, at.address, at.role == session::role::dialer, at.linked);
   drop_requests(id, end.reason);
   if (at.linked) {
     outputs_.push_back(link_down{id, at.peer});
@@ -231,7 +234,7 @@ void node::take_in(connection_id id) {
   if (at == nullptr)
     return;
   if (!promised_.contains(at->peer)
-      && peers_.open_count() + promised_.size() >= options_.bounds.connections_max) {
+      && peers_.open_count() + promised_.size() >= options_.bounds->connections_max) {
     outputs_.push_back(close_connection{
       id, {errc::too_many_connections, blame::local, "no more connections are taken"}, {}});
     return;
@@ -292,7 +295,7 @@ void node::settle_peer_action(const peer_table::action& what) {
 // The node's memory for received bytes is shared between its open connections, in steps of two so
 // that few connections need to be told.
 void node::share_memory() {
-  const auto& bounds = options_.bounds;
+  const auto& bounds = *options_.bounds;
   const auto among = std::bit_ceil(std::max<std::size_t>(peers_.open_count(), 1));
   const auto share = std::min(bounds.window_bytes_max, bounds.node_received_bytes_max / among);
   if (share == std::exchange(window_share_, share))
@@ -316,9 +319,11 @@ bool node::unsubscribe(subscription_id id) {
   const auto before = subscriptions_.anybody_takes_messages();
   const auto found = subscriptions_.remove(id);
   // What nobody else was given either is lost, and said to be if its connection has not ended yet.
-  for (const auto& [from, frames] : subscriptions_.take_dropped())
+  for (const auto& [from, frames] : subscriptions_.take_dropped()) {
+    ledger_.unclaimed(frames);
     if (auto* at = find(from))
       at->frames_unclaimed += frames;
+  }
   if (subscriptions_.anybody_takes_messages() != before)
     for (const auto& [each, at] : connections_)
       outputs_.push_back(adjust_connection{each, false, window_share_});
@@ -329,7 +334,7 @@ bool node::unsubscribe(subscription_id id) {
 
 void node::close(const error& why, duration drain, time_point now) {
   const auto deadline =
-    later(later(now, drain), options_.bounds.linger_time_max + std::chrono::seconds(1));
+    later(later(now, drain), options_.bounds->linger_time_max + std::chrono::seconds(1));
   if (closing_ && deadline >= close_deadline_)
     return;
   if (!std::exchange(closing_, true))
@@ -373,6 +378,7 @@ void node::tick(time_point now) {
 std::optional<node::output> node::next() {
   while (auto told = subscriptions_.next())
     outputs_.push_back(tell_subscriber{std::move(*told)});
+  settle_ledger();
   if (outputs_.empty() && finished_ && !std::exchange(finish_told_, true))
     return finished{};
   return outputs_.take_front();

@@ -6,6 +6,7 @@
 
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/fifo.hpp"
+#include "postbus/bus/ledger.hpp"
 #include "postbus/bus/peer_table.hpp"
 #include "postbus/bus/request_table.hpp"
 #include "postbus/bus/session.hpp"
@@ -30,7 +31,8 @@ public:
     node_id id;
     std::uint64_t incarnation = 0; ///< Random, another one each time the program starts.
     payload init;                  ///< Shown to every peer before it decides.
-    limits bounds;
+    /// Of the node and its connections, which all hold this one. Never null.
+    std::shared_ptr<const limits> bounds = std::make_shared<const limits>();
   };
 
   // -- what to do ---------------------------------------------------------------------
@@ -126,6 +128,16 @@ public:
     correlation_id id = 0;
     result<reply> what;
   };
+  /// Call session::statistics, fill in what waits for it, and hand both numbers back to report().
+  struct report_connection {
+    connection_id connection = 0;
+    collection_id collection = 0;
+  };
+  /// What `collect` was asked for. Exactly one for each.
+  struct statistics_ready {
+    collection_id collection = 0;
+    std::shared_ptr<const node_statistics> what;
+  };
   /// Everything is over; no output follows.
   struct finished {};
 
@@ -133,7 +145,8 @@ public:
     std::variant<accept_connection, close_connection, end_connection, probe_connection,
                  tick_connection, adjust_connection, link_up, link_down, connection_over,
                  tell_subscriber, ask_dialer, answer_dial, send_request, send_cancel, send_answer,
-                 hand_over_request, call_off_request, answer_request, finished>;
+                 hand_over_request, call_off_request, answer_request, report_connection,
+                 statistics_ready, finished>;
 
   node(options how, time_point now);
 
@@ -181,6 +194,14 @@ public:
   /// No more requests go to it; those it has it may answer. False if there is none.
   bool remove_handler(handler_id id);
 
+  // -- statistics ---------------------------------------------------------------------
+
+  /// Asks every open connection what it has done; `statistics_ready` follows when all have answered or
+  /// ended. `node_closed` once everything is over.
+  [[nodiscard]] result<collection_id> collect(time_point now);
+  /// What a connection answered to `report_connection`.
+  void report(connection_id id, collection_id which, connection_statistics what);
+
   // -- the end ------------------------------------------------------------------------
 
   /// Closes every connection in order, each within `drain`; then `finished`. Always ends.
@@ -196,7 +217,7 @@ public:
   // -- state --------------------------------------------------------------------------
 
   [[nodiscard]] const node_id& id() const noexcept { return options_.id; }
-  [[nodiscard]] const limits& bounds() const noexcept { return options_.bounds; }
+  [[nodiscard]] const limits& bounds() const noexcept { return *options_.bounds; }
   [[nodiscard]] std::size_t open_count() const noexcept { return peers_.open_count(); }
   [[nodiscard]] std::size_t connection_count() const noexcept { return connections_.size(); }
   [[nodiscard]] bool is_closing() const noexcept { return closing_; }
@@ -241,6 +262,7 @@ private:
   void make_room(const std::string& host);
   void share_memory();
   void finish_if_done();
+  void settle_ledger();
   [[nodiscard]] connection* find(connection_id id);
 
   static constexpr wheel::key close_key = 0;         // no connection has it
@@ -250,6 +272,7 @@ private:
   wheel wheel_;
   peer_table peers_;
   subscriptions subscriptions_;
+  ledger ledger_;
   std::unordered_map<connection_id, connection> connections_;
   connection_id last_id_ = 0;
   // Strangers' connections that are not open, by host, oldest first.

@@ -14,7 +14,7 @@ result<correlation_id> node::ask(const node_id& to, request what, time_point now
   if (what.deadline <= now)
     return error{errc::timeout, blame::local,
                  "the deadline had passed before the request was sent"};
-  const auto& bounds = options_.bounds;
+  const auto& bounds = *options_.bounds;
   if (to == options_.id) {
     const auto id = requests_.open(
       own_connection,

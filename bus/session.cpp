@@ -37,15 +37,15 @@ std::string_view to_string(phase at) noexcept {
 }
 
 session::session(options how, time_point now)
-  : role_(how.role), self_(std::make_unique<hello>(std::move(how.self))), bounds_(how.bounds),
-    takes_messages_(how.takes_messages), keep_idle_(how.keep_idle),
-    reader_(how.bounds.hello_bytes_max),
+  : role_(how.role), self_(std::make_unique<hello>(std::move(how.self))),
+    bounds_(std::move(how.bounds)), takes_messages_(how.takes_messages), keep_idle_(how.keep_idle),
+    reader_(bounds_->hello_bytes_max),
     charge_(how.charge ? std::move(how.charge) : shared<receipt>::adopt(new receipt)),
-    window_bytes_max_(how.window_bytes_max > 0 ? how.window_bytes_max
-                                               : how.bounds.window_bytes_max),
-    window_bytes_(std::min(how.bounds.window_bytes_min, window_bytes_max_)),
-    handshake_deadline_(now + how.bounds.handshake_time_max), last_received_(now), last_sent_(now),
-    last_useful_(now) {
+    window_bytes_max_(how.window_bytes_max > 0 ? how.window_bytes_max : bounds_->window_bytes_max),
+    window_bytes_(std::min(bounds_->window_bytes_min, window_bytes_max_)), rates_(now),
+    useful_sent_at_(now), useful_received_at_(now),
+    handshake_deadline_(now + std::min(bounds_->handshake_time_max, how.handshake_time_max)),
+    last_received_(now), last_sent_(now), last_useful_(now) {
   // What the hello tells is what holds.
   if (takes_messages_) {
     granted_.bytes_limit = window_bytes_;
@@ -53,11 +53,11 @@ session::session(options how, time_point now)
   }
   self_->window_bytes = static_cast<std::uint32_t>(granted_.bytes_limit);
   self_->window_frames = static_cast<std::uint32_t>(granted_.frames_limit);
-  self_->requests_max = bounds_.requests_in_flight_max;
-  self_->request_bytes_max = bounds_.request_bytes_in_flight_max;
-  self_->frame_bytes_max = bounds_.frame_bytes_max;
+  self_->requests_max = bounds_->requests_in_flight_max;
+  self_->request_bytes_max = bounds_->request_bytes_in_flight_max;
+  self_->frame_bytes_max = bounds_->frame_bytes_max;
   self_->keepalive_ms = static_cast<std::uint32_t>(
-    std::chrono::duration_cast<std::chrono::milliseconds>(bounds_.keepalive_time).count());
+    std::chrono::duration_cast<std::chrono::milliseconds>(bounds_->keepalive_time).count());
   if (role_ == role::dialer)
     say(encode(*self_));
 }
@@ -151,8 +151,9 @@ void session::refuse(const error& why, time_point now) {
 void session::become_open(time_point now) {
   phase_ = phase::open;
   was_open_ = true;
-  reader_.frame_bytes_max(bounds_.frame_bytes_max);
-  last_useful_ = now;
+  reader_.frame_bytes_max(bounds_->frame_bytes_max);
+  last_useful_ = useful_sent_at_ = useful_received_at_ = now;
+  rates_ = half_life_average<4>(now);
   bytes_limit_ = peer_.window_bytes;
   frames_limit_ = peer_.window_frames;
   // The first credit also tells a dialer that its welcome arrived, even when it grants nothing.
@@ -182,8 +183,8 @@ void session::probe(time_point now) {
   if (!is_live() || probe_token_ != 0)
     return;
   probe_token_ = next_token_++;
-  probed_at_ = now;
-  probe_deadline_ = now + bounds_.probe_time_max;
+  probed_at_ = pinged_at_ = now;
+  probe_deadline_ = now + bounds_->probe_time_max;
   ping_due_ = true;
 }
 
@@ -200,7 +201,7 @@ void session::tick(time_point now) {
   events_.shrink();
   said_.shrink();
   settle();
-  if (is_live() && now > deadline() + bounds_.keepalive_time)
+  if (is_live() && now > deadline() + bounds_->keepalive_time)
     forgive(now);
   tick_requests(now);
   switch (phase_) {
@@ -239,21 +240,21 @@ void session::tick(time_point now) {
 // socket, unread. Nobody is judged before there was time to look.
 void session::forgive(time_point now) noexcept {
   last_received_ =
-    std::max(last_received_, now - bounds_.silence_time_max() + bounds_.keepalive_time);
+    std::max(last_received_, now - bounds_->silence_time_max() + bounds_->keepalive_time);
   if (stalled_since_ != never)
     stalled_since_ = now;
   if (probe_deadline_ != never)
-    probe_deadline_ = now + bounds_.probe_time_max;
+    probe_deadline_ = now + bounds_->probe_time_max;
 }
 // [forgive]
 
 void session::tick_open(time_point now) {
   // Whose stream has ended, behind its goodbye, is neither expected to say more nor asked to.
-  if (!input_ended_ && now >= last_received_ + bounds_.silence_time_max()) {
+  if (!input_ended_ && now >= last_received_ + bounds_->silence_time_max()) {
     say_goodbye(errc::peer_lost, {});
     return end({errc::peer_lost, blame::remote, {}});
   }
-  if (stalled_since_ != never && now >= stalled_since_ + bounds_.stall_time_max) {
+  if (stalled_since_ != never && now >= stalled_since_ + bounds_->stall_time_max) {
     say_goodbye(errc::peer_too_slow, {});
     return end({errc::peer_too_slow, blame::remote, {}});
   }
@@ -265,13 +266,13 @@ void session::tick_open(time_point now) {
   }
   if (!input_ended_ && wire_.empty() && now >= last_sent_ + ping_after()) {
     ping_due_ = true;
-    last_sent_ = now;
+    last_sent_ = pinged_at_ = now;
     if (granted_.frames_taken != frames_released_)
       credit_due_ = true; // a quiet sender still learns what was taken
   }
-  if (may_become_idle() && now >= last_useful_ + bounds_.idle_time_max) {
+  if (may_become_idle() && now >= last_useful_ + bounds_->idle_time_max) {
     if (is_busy()) {
-      last_useful_ += bounds_.keepalive_time; // looked at again then
+      last_useful_ += bounds_->keepalive_time; // looked at again then
     } else {
       idle_told_ = true;
       tell(became_idle{});
@@ -287,7 +288,7 @@ bool session::is_busy() const noexcept {
 
 // A side must be heard by the other at least once in a keepalive time of either.
 duration session::ping_after() const noexcept {
-  return std::min<duration>(bounds_.keepalive_time, std::chrono::milliseconds(peer_.keepalive_ms));
+  return std::min<duration>(bounds_->keepalive_time, std::chrono::milliseconds(peer_.keepalive_ms));
 }
 
 time_point session::deadline() const noexcept {
@@ -301,13 +302,13 @@ time_point session::deadline() const noexcept {
   case phase::draining: {
     auto first = std::min(probe_deadline_, drain_deadline_);
     if (!input_ended_)
-      first = std::min(first, last_received_ + bounds_.silence_time_max());
+      first = std::min(first, last_received_ + bounds_->silence_time_max());
     if (stalled_since_ != never)
-      first = std::min(first, stalled_since_ + bounds_.stall_time_max);
+      first = std::min(first, stalled_since_ + bounds_->stall_time_max);
     if (!input_ended_ && wire_.empty())
       first = std::min(first, last_sent_ + ping_after());
     if (may_become_idle())
-      first = std::min(first, last_useful_ + bounds_.idle_time_max);
+      first = std::min(first, last_useful_ + bounds_->idle_time_max);
     if (requests_)
       first = std::min(first, requests_->deadline());
     return first;
@@ -341,7 +342,7 @@ std::optional<session_event> session::next_event() {
 void session::begin_linger(const error& why, time_point now) {
   phase_ = phase::lingering;
   reason_ = why;
-  linger_deadline_ = now + bounds_.linger_time_max;
+  linger_deadline_ = now + bounds_->linger_time_max;
 }
 
 void session::end(const error& why) {
@@ -353,7 +354,7 @@ void session::end(const error& why) {
 }
 
 std::uint32_t session::frame_bytes_max() const noexcept {
-  return std::min(bounds_.frame_bytes_max, peer_.frame_bytes_max);
+  return std::min(bounds_->frame_bytes_max, peer_.frame_bytes_max);
 }
 
 } // namespace postbus::bus

@@ -13,7 +13,9 @@
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/limits.hpp"
 #include "postbus/bus/outbox.hpp"
+#include "postbus/bus/rate.hpp"
 #include "postbus/bus/requests.hpp"
+#include "postbus/bus/statistics.hpp"
 #include "postbus/codecs/frame_reader.hpp"
 
 #include <array>
@@ -88,6 +90,9 @@ struct ended {
   node_id peer; ///< Who it was, as far as it had said so.
   bool was_open = false;
   send_account account;
+  traffic total{};      ///< Since it was open, and so are these two.
+  duration open_time{}; ///< Zero if it never was.
+  time_point at{};      ///< When it ended.
 };
 
 using session_event =
@@ -101,7 +106,9 @@ public:
   struct options {
     session::role role = role::dialer;
     hello self; ///< Our own; `expected` is who must answer.
-    limits bounds;
+    /// Held, not copied: all connections of a node have the same. Never null.
+    std::shared_ptr<const limits> bounds = std::make_shared<const limits>();
+    duration handshake_time_max = duration::max(); ///< The bound holds, too; the shorter counts.
     std::size_t window_bytes_max = 0; ///< Our share of the node's memory; 0: the bound itself.
     bool takes_messages = true;       ///< False while nobody is there to take messages: no credit.
     bool keep_idle = false;           ///< True for a connection that is not closed when idle.
@@ -200,6 +207,9 @@ public:
   [[nodiscard]] std::size_t open_requests() const noexcept {
     return requests_ ? requests_->awaited() + requests_->unanswered() : 0;
   }
+  /// What there is to say about it now; but for the address and for what waits in the outbox, which it
+  /// does not know.
+  [[nodiscard]] connection_statistics statistics(time_point now) const;
 
 private:
   void on_frame(const codecs::frame_view& frame, time_point now);
@@ -224,11 +234,15 @@ private:
   void begin_drain(const error& why, duration drain, time_point now);
   void say_goodbye(errc code, std::string detail);
   void advance_drain(outbox& queue, time_point now);
-  void abandon(outbox& queue);
+  void abandon(outbox& queue, time_point now);
   void begin_linger(const error& why, time_point now);
   void violate(errc code, std::string detail, time_point now);
   void end(const error& why);
-  void say(payload frame) { said_.push_back(std::move(frame)); }
+  void say(payload frame) {
+    if (is_opening())
+      wire_bytes_sent_ -= static_cast<std::int64_t>(frame.size());
+    said_.push_back(std::move(frame));
+  }
   void tell(session_event event);
   void tell_gathered();
   void read_receipt() noexcept;
@@ -261,11 +275,13 @@ private:
     return role_ == role::dialer && !heard_since_open_;
   }
   [[nodiscard]] duration ping_after() const noexcept;
+  void count(const traffic& more, time_point now) noexcept;
+  [[nodiscard]] traffic counted() const noexcept;
 
   // Who we are and what holds.
   role role_;
   std::unique_ptr<hello> self_; // ours, until it has served: no open connection keeps it
-  limits bounds_;
+  std::shared_ptr<const limits> bounds_;
   bool takes_messages_;
   bool keep_idle_;
 
@@ -313,6 +329,17 @@ private:
   std::uint64_t probe_token_ = 0; // 0: none under way
   bool ping_due_ = false;
   std::optional<std::uint64_t> pong_due_;
+  std::uint64_t pinged_token_ = 0; // of the last ping; 0: answered
+  time_point pinged_at_ = never;
+  duration round_trip_time_{};
+
+  // Statistics. The handshake's bytes are taken off where they are said and read, so the first may be
+  // below zero for a while: a dialer is open before its welcome is written.
+  std::int64_t wire_bytes_sent_ = 0;
+  std::uint64_t wire_bytes_received_ = 0;
+  half_life_average<4> rates_; // in the order of `traffic`; begins when it is open
+  time_point useful_sent_at_;
+  time_point useful_received_at_;
 
   // Times.
   time_point handshake_deadline_;

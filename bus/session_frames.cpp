@@ -45,13 +45,15 @@ blame blame_for(errc told) {
 
 // -- bytes in ---------------------------------------------------------------------
 
-void session::commit(std::size_t count, time_point now) {
-  if (count == 0)
+void session::commit(std::size_t bytes, time_point now) {
+  if (bytes == 0)
     return;
   if (phase_ == phase::closed)
     return reader_.stop(); // ended since it was asked where bytes belong
-  reader_.commit(count);
+  reader_.commit(bytes);
   last_received_ = now;
+  const auto before = counted();
+  wire_bytes_received_ += bytes;
   frame_view frame;
   auto status = codecs::frame_reader::status::need_more;
   while (phase_ != phase::closed
@@ -63,10 +65,16 @@ void session::commit(std::size_t count, time_point now) {
   if (phase_ == phase::closed)
     reader_.stop(); // what comes behind the end is no frame of anybody's
   tell_gathered();
+  const auto after = counted();
+  count({.bytes_received = after.bytes_received - before.bytes_received,
+         .messages_received = after.messages_received - before.messages_received},
+        now);
   settle();
 }
 
 void session::on_frame(const frame_view& frame, time_point now) {
+  if (is_opening())
+    wire_bytes_received_ -= static_cast<std::uint64_t>(frame.end() - frame.begin);
   const auto& header = frame.header;
   if (phase_ == phase::lingering && header.kind != frame_kind::credit)
     return; // only what confirms our messages is of interest any more
@@ -98,6 +106,10 @@ void session::on_frame(const frame_view& frame, time_point now) {
     if (!probe)
       return violate(errc::malformed_frame, probe.error().detail, now);
     heard_since_open_ = true;
+    if (header.kind == frame_kind::pong && probe->token == pinged_token_ && pinged_token_ != 0) {
+      round_trip_time_ = now - pinged_at_;
+      pinged_token_ = 0;
+    }
     if (header.kind == frame_kind::ping) {
       pong_due_ = probe->token;
     } else if (probe_token_ != 0 && probe->token >= probe_token_) {
@@ -136,6 +148,8 @@ void session::on_hello(const frame_view& frame, time_point now) {
   peer_ = std::move(*peer);
   peer_.init = peer_.init.copy(); // it outlives the read buffer it lies in
   peer_seen_ = true;
+  if (role_ == role::dialer)
+    round_trip_time_ = now - last_sent_; // this answers our hello
   check_hello(now);
 }
 
@@ -162,7 +176,7 @@ void session::check_hello(time_point now) {
 
 void session::ask_for_decision(time_point now) {
   phase_ = phase::deciding;
-  decision_deadline_ = std::min(handshake_deadline_, now + bounds_.decision_time_max);
+  decision_deadline_ = std::min(handshake_deadline_, now + bounds_->decision_time_max);
   tell(hello_seen{peer_});
   peer_.init = {}; // the node has it now; there may be very many quiet connections
 }
@@ -178,8 +192,10 @@ void session::on_welcome(const frame_view& frame, time_point now) {
   if (welcome->version != std::min(peer_.version_max, self_->version_max))
     return violate(errc::version_unsupported,
                    "the welcome does not name the highest common version", now);
-  if (role_ == role::listener)
+  if (role_ == role::listener) {
+    round_trip_time_ = now - last_sent_; // this answers our welcome
     return become_open(now);
+  }
   // Only now, with the listener's consent in hand, is the dialer asked: its yes opens at once, so
   // of two connections between a pair exactly one end decides each.
   ask_for_decision(now);
@@ -223,7 +239,7 @@ void session::on_goodbye(const frame_view& frame, time_point now) {
     deaf_ = true;
     begin_linger(why, now);
   } else if (phase_ == phase::open) {
-    begin_drain(why, bounds_.drain_time_max, now);
+    begin_drain(why, bounds_->drain_time_max, now);
   }
 }
 
@@ -252,7 +268,7 @@ void session::on_message(const frame_view& frame, time_point now) {
     return violate(errc::window_exceeded, {}, now);
   heard_since_open_ = true;
   idle_told_ = false;
-  last_useful_ = now;
+  last_useful_ = useful_received_at_ = now;
   if (!gathering_)
     gathering_ = shared<received_frames>::adopt(new received_frames(charge_));
   gathering_->append(*frame.owner, frame.begin, frame.end());

@@ -25,7 +25,7 @@ bool is_opaque(const codecs::frame_view& frame) noexcept {
 
 requests& session::books() {
   if (!requests_)
-    requests_ = std::make_unique<requests>(bounds_, frame_bytes_max());
+    requests_ = std::make_unique<requests>(*bounds_, frame_bytes_max());
   return *requests_;
 }
 
@@ -37,7 +37,7 @@ void session::ask(const request& what, time_point now) {
   if (phase_ != phase::open)
     return tell(unasked{what.id});
   books().ask(what, now);
-  last_useful_ = now;
+  last_useful_ = useful_sent_at_ = now;
   idle_told_ = false;
 }
 
@@ -50,7 +50,7 @@ void session::answer(correlation_id id, const request_answer& what, time_point n
   if (!requests_)
     return;
   requests_->answer(id, what);
-  last_useful_ = now;
+  last_useful_ = useful_sent_at_ = now;
   idle_told_ = false;
 }
 
@@ -72,7 +72,7 @@ bool session::may_correlate(const codecs::frame_view& frame, time_point now) {
   }
   heard_since_open_ = true;
   idle_told_ = false;
-  last_useful_ = now;
+  last_useful_ = useful_received_at_ = now;
   return true;
 }
 

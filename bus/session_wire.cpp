@@ -37,7 +37,7 @@ void session::pull(outbox& queue, time_point now) {
     stalled_since_ = now;
   check_shutdown();
   if (phase_ >= phase::lingering)
-    abandon(queue);
+    abandon(queue, now);
 }
 
 void session::count_wire() noexcept {
@@ -83,7 +83,8 @@ void session::queue_control_frames(outbox& queue) {
   }
   if (is_live() && ping_due_) {
     ping_due_ = false;
-    push(encode_ping({probe_token_ != 0 ? probe_token_ : next_token_++}));
+    pinged_token_ = probe_token_ != 0 ? probe_token_ : next_token_++;
+    push(encode_ping({pinged_token_}));
   }
 }
 
@@ -102,7 +103,8 @@ void session::pull_data(outbox& queue, time_point now) {
   queue_empty_ = queue.data_frames() == 0;
   starved_ = !queue_empty_ && (bytes_sent_ >= bytes_limit_ || frames_sent_ >= frames_limit_);
   if (taken.frames > 0) {
-    last_useful_ = now;
+    count({.messages_sent = taken.frames}, now);
+    last_useful_ = useful_sent_at_ = now;
     idle_told_ = false;
   }
 }
@@ -112,7 +114,7 @@ void session::pull_data(outbox& queue, time_point now) {
 // it took since in a last credit, and the other waits for that.
 void session::advance_drain(outbox& queue, time_point now) {
   if (drain_expired_ || (input_ended_ && starved_)) // no more credit can come
-    abandon(queue);
+    abandon(queue, now);
   const auto may_say = queue.data_frames() == 0
                        && ((asks_nothing() && (!goodbye_heard_ || all_taken())) || drain_expired_);
   if (may_say)
@@ -135,14 +137,20 @@ void session::say_goodbye(errc code, std::string detail) {
 }
 
 // What is still queued will never be sent: count it and let go of it.
-void session::abandon(outbox& queue) {
+void session::abandon(outbox& queue, time_point now) {
   queue.close();
   unsent_ += queue.data_frames();
   queue.clear();
   queue_empty_ = true;
   if (phase_ == phase::closed && !ended_told_) {
     ended_told_ = true;
-    tell(ended{reason_, peer_.id, was_open_, {frames_sent_, frames_confirmed_, unsent_}});
+    tell(ended{reason_,
+               peer_.id,
+               was_open_,
+               {frames_sent_, frames_confirmed_, unsent_},
+               counted(),
+               was_open_ ? now - rates_.start() : duration::zero(),
+               now});
   }
 }
 
@@ -161,16 +169,19 @@ std::size_t session::wire(std::span<std::span<const std::byte>> room) const noex
   return used;
 }
 
-void session::written(std::size_t count, time_point now) {
-  if (count == 0)
+void session::written(std::size_t bytes, time_point now) {
+  if (bytes == 0)
     return;
-  assert(count <= wire_bytes_ - wire_offset_);
+  assert(bytes <= wire_bytes_ - wire_offset_);
   last_sent_ = now;
-  wire_offset_ += count;
+  const auto before = counted().bytes_sent;
+  wire_bytes_sent_ += static_cast<std::int64_t>(bytes);
+  count({.bytes_sent = counted().bytes_sent - before}, now);
+  wire_offset_ += bytes;
   while (!wire_.empty() && wire_offset_ >= wire_.front().bytes()) {
-    const auto bytes = wire_.front().bytes();
-    wire_offset_ -= bytes;
-    wire_bytes_ -= bytes;
+    const auto piece = wire_.front().bytes();
+    wire_offset_ -= piece;
+    wire_bytes_ -= piece;
     --wire_counted_;
     wire_.pop_front();
   }

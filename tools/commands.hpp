@@ -37,6 +37,7 @@ struct listen_options {
   bool json = false;
   bool raw = false;
   bool once = false;
+  std::string http; ///< Where to serve statistics; empty: nowhere.
 };
 
 struct send_options {
@@ -56,6 +57,13 @@ struct ping_options {
   bool quiet = false;
 };
 
+struct stats_options {
+  std::string url; ///< What `listen --http` said, or host:port, or a port of this machine.
+  bool json = false;
+  bool prometheus = false;
+  std::chrono::milliseconds timeout = std::chrono::seconds(5);
+};
+
 struct demo_options {
   std::uint64_t small_messages = 2'000'000;
   std::uint64_t large_messages = 256;
@@ -65,5 +73,7 @@ struct demo_options {
 [[nodiscard]] exit_code listen(const listen_options& how);
 [[nodiscard]] exit_code send(const send_options& how);
 [[nodiscard]] exit_code ping(const ping_options& how);
+[[nodiscard]] exit_code stats(const stats_options& how);
+[[nodiscard]] exit_code top(const stats_options& how);
 
 } // namespace tool

@@ -3,6 +3,7 @@
 #include "postbus/tools/commands.hpp"
 #include "postbus/tools/common.hpp"
 #include "postbus/tools/events.hpp"
+#include "postbus/tools/http.hpp"
 #include "postbus/tools/output.hpp"
 #include "postbus/tools/signals.hpp"
 #include "postbus/tools/text.hpp"
@@ -33,6 +34,7 @@ public:
   exit_code run(const std::string& endpoint);
 
 private:
+  [[nodiscard]] exit_code serve();
   void tell_begin(const std::string& bound);
   void loop();
   void on(postbus::message message);
@@ -53,9 +55,13 @@ private:
   std::optional<std::chrono::steady_clock::time_point> close_deadline_; // once it is closing
   bool first_is_over_ = false;
   exit_code ends_ = exit_code::ok;
+  std::optional<http_server> http_;
+  std::string http_url_;
 };
 
 exit_code listening::run(const std::string& endpoint) {
+  if (const auto served = serve(); served != exit_code::ok)
+    return served;
   const auto bound = at_.listen(endpoint);
   if (!bound)
     return fail("listening on " + endpoint, bound.error());
@@ -69,11 +75,27 @@ exit_code listening::run(const std::string& endpoint) {
   return ends_;
 }
 
+exit_code listening::serve() {
+  if (how_.http.empty())
+    return exit_code::ok;
+  const auto at = http_address(how_.http);
+  if (!at)
+    return fail("--http " + how_.http, at.error());
+  auto url = http_.emplace(at_).start(*at);
+  if (!url)
+    return fail("serving statistics", url.error());
+  http_url_ = *std::move(url);
+  return exit_code::ok;
+}
+
 void listening::tell_begin(const std::string& bound) {
   if (how_.json)
     tell(json_line({{"event", "listening"}, {"endpoint", bound}, {"id", to_string(at_.id())}}));
   else
     tell(fmt::format("{:<13} {} as {}", "listening", bound, to_string(at_.id())));
+  if (!http_url_.empty())
+    tell(how_.json ? json_line({{"event", "serving"}, {"endpoint", http_url_}})
+                   : fmt::format("{:<13} {}", "serving", http_url_));
   write();
 }
 

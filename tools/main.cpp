@@ -62,6 +62,11 @@ void add_listen(CLI::App& app, tool::listen_options& into) {
   command.add_flag("--raw", into.raw, "Only the bodies of messages on stdout; events go to stderr");
   command.add_flag("--once", into.once, "Serve one peer, then exit; 1 when something was lost");
   command
+    .add_option("--http", into.http,
+                "Serve statistics: /metrics for Prometheus, /peers as JSON. A port alone is one of "
+                "127.0.0.1, 0 a free one")
+    ->type_name("ADDR");
+  command
     .add_option("--window", into.node.window_bytes,
                 "What a peer may send ahead of what was written, at most [4M]")
     ->transform(CLI::AsSizeValue(false))
@@ -99,6 +104,25 @@ void add_ping(CLI::App& app, tool::ping_options& into) {
   command.add_flag("--quiet,-q", into.quiet, "Only the summary");
 }
 
+CLI::App& add_statistics(CLI::App& app, const std::string& name, const std::string& what,
+                         tool::stats_options& into) {
+  auto& command = *app.add_subcommand(name, what);
+  command
+    .add_option("url", into.url,
+                "http://host:port of a `postbus listen --http`; a port is one here")
+    ->required()
+    ->type_name("URL");
+  add_time(command, "--timeout", into.timeout, 1000, "For each answer [5s]");
+  return command;
+}
+
+void add_stats(CLI::App& app, tool::stats_options& into) {
+  auto& command = add_statistics(app, "stats", "Print what a running node has done", into);
+  auto* json = command.add_flag("--json", into.json, "As JSON, as it came");
+  command.add_flag("--prometheus", into.prometheus, "As Prometheus' text, as it came")
+    ->excludes(json);
+}
+
 } // namespace
 
 int main(int count, char** arguments) {
@@ -111,10 +135,13 @@ int main(int count, char** arguments) {
   tool::listen_options listen;
   tool::send_options send;
   tool::ping_options ping;
+  tool::stats_options stats;
   add_demo(app, demo);
   add_listen(app, listen);
   add_send(app, send);
   add_ping(app, ping);
+  add_stats(app, stats);
+  add_statistics(app, "top", "The same, anew each second, until Ctrl-C", stats);
   try {
     app.parse(count, arguments);
   } catch (const CLI::ParseError& what) {
@@ -129,7 +156,9 @@ int main(int count, char** arguments) {
       return static_cast<int>(tool::listen(listen));
     if (app.got_subcommand("send"))
       return static_cast<int>(tool::send(send));
-    return static_cast<int>(tool::ping(ping));
+    if (app.got_subcommand("ping"))
+      return static_cast<int>(tool::ping(ping));
+    return static_cast<int>(app.got_subcommand("top") ? tool::top(stats) : tool::stats(stats));
   } catch (const std::exception& what) { // no memory, no threads
     fmt::print(stderr, "postbus: {}\n", what.what());
     return static_cast<int>(tool::exit_code::failed);

@@ -14,6 +14,7 @@ namespace {
 
 std::atomic<bool> draining = false;
 std::atomic<bool> asked = false;
+std::atomic<bool> silent = false;
 static_assert(std::atomic<bool>::is_always_lock_free, "used in a signal handler");
 int wake[2] = {-1, -1};
 
@@ -27,7 +28,8 @@ void on_signal(int number) {
     say(draining.load() ? "\npostbus: stopped at once\n" : "\npostbus: stopped\n");
     ::_exit(128 + number);
   }
-  say("\npostbus: stopping in order; once more to stop at once\n");
+  if (!silent.load())
+    say("\npostbus: stopping in order; once more to stop at once\n");
   [[maybe_unused]] const auto written = ::write(wake[1], "", 1);
   errno = before;
 }
@@ -46,7 +48,8 @@ void install() {
   ::sigaction(SIGTERM, &action, nullptr);
 }
 
-void drain_on_first() noexcept {
+void drain_on_first(bool aloud) noexcept {
+  silent = !aloud;
   draining = true;
 }
 

@@ -7,8 +7,8 @@ namespace tool::signals {
 /// From now on a signal ends the program at once, as long as there is nothing to drain.
 void install();
 
-/// From now on the first signal only asks to stop.
-void drain_on_first() noexcept;
+/// From now on the first signal only asks to stop, and says so on stderr unless told not to.
+void drain_on_first(bool aloud = true) noexcept;
 
 /// True once somebody has asked to stop.
 [[nodiscard]] bool stop_asked() noexcept;

@@ -56,9 +56,11 @@ std::string hex(std::string_view bytes) {
 void set_option(bus::session::options& how, const std::string& name, const std::string& value) {
   if (name == "role")
     how.role = value == "dialer" ? bus::session::role::dialer : bus::session::role::listener;
-  else if (name == "window")
-    how.bounds.window_bytes_min = how.bounds.window_bytes_max = std::stoul(value);
-  else if (name == "expects")
+  else if (name == "window") {
+    limits bounds;
+    bounds.window_bytes_min = bounds.window_bytes_max = std::stoul(value);
+    how.bounds = std::make_shared<const limits>(bounds);
+  } else if (name == "expects")
     how.self.expected = *node_id::parse(value);
   else if (name == "init")
     how.self.init = payload::copy_of(value);

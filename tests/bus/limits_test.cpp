@@ -30,6 +30,8 @@ TEST_CASE("sets at the edge of every relation fit together") {
   edge.outbox_frames_max = 1;
   edge.window_bytes_min = edge.window_bytes_max = edge.node_received_bytes_max = 1;
   edge.batches_in_flight_max = 1;
+  edge.statistics_half_life = 1ms;
+  edge.closed_connections_max = 0;
   CHECK(edge.check().has_value());
 
   limits wide;
@@ -37,6 +39,7 @@ TEST_CASE("sets at the edge of every relation fit together") {
   constexpr auto year = std::chrono::hours(24) * 366;
   wide.idle_time_max = wide.handshake_time_max = year;
   wide.drain_time_max = wide.linger_time_max = wide.stall_time_max = year;
+  wide.statistics_half_life = year;
   wide.frame_bytes_max = std::numeric_limits<std::uint32_t>::max();
   CHECK(wide.check().has_value());
 }
@@ -51,6 +54,10 @@ TEST_CASE("each relation that does not hold is told by its names") {
     {"stall_time_max must be more than 0", [](limits& l) { l.stall_time_max = 0s; }},
     {"idle_time_max must be more than 0", [](limits& l) { l.idle_time_max = 0s; }},
     {"probe_time_max must be more than 0", [](limits& l) { l.probe_time_max = 0s; }},
+    {"statistics_half_life must be at least 1 ms",
+     [](limits& l) { l.statistics_half_life = 1ms - 1ns; }},
+    {"statistics_half_life must be at most 1 year",
+     [](limits& l) { l.statistics_half_life = duration::max(); }},
     {"drain_time_max must not be less than 0", [](limits& l) { l.drain_time_max = -1ns; }},
     {"linger_time_max must not be less than 0", [](limits& l) { l.linger_time_max = -1ns; }},
     {"handshake_time_max must be at most 1 year",

@@ -219,7 +219,7 @@ TEST_CASE("who had to make room is not told as connected, even if its last welco
   limits one;
   one.pending_handshakes_max = 1;
   one.pending_handshakes_per_address_max = 1;
-  bus::node core({id_of(2), 1, {}, one}, time_point(1s));
+  bus::node core({id_of(2), 1, {}, std::make_shared<const limits>(one)}, time_point(1s));
   auto slot = bus::shared<bus::receipt>::adopt(new bus::receipt);
   (void)core.subscribe({}, slot);
   const auto drain = [&] {

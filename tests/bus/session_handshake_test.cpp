@@ -165,6 +165,17 @@ TEST_CASE("a decision that does not come is a refusal at its deadline, to the mi
   }
 }
 
+TEST_CASE("a shorter time for one handshake holds, and a longer one does not") {
+  for (const auto& [given, holds] :
+       {std::pair{duration(200ms), duration(200ms)}, {duration(1h), limits{}.handshake_time_max}}) {
+    bus::session::options how;
+    how.self.id = id_of(1);
+    how.handshake_time_max = given;
+    const time_point begin(1h);
+    CHECK(bus::session(how, begin).deadline() == begin + holds);
+  }
+}
+
 TEST_CASE("decisions that come late but in time leave the whole its deadline") {
   session_pair::settings how;
   how.way.latency = 300ms;

@@ -230,7 +230,7 @@ private:
     how.role = role;
     how.self.id = id_of(0xbb);
     how.self.incarnation = 2;
-    how.bounds = bounds;
+    how.bounds = std::make_shared<const limits>(bounds);
     how.takes_messages = takes_messages;
     how.charge = charge;
     return how;

@@ -29,10 +29,12 @@ void attack(fuzz::operations& in, bus::session::role role) {
   how.role = role;
   how.self.id = fuzz::id_of(0xbb);
   how.self.incarnation = 2;
-  how.bounds.frame_bytes_max = 1u << 20;
+  limits bounds;
+  bounds.frame_bytes_max = 1u << 20;
   const auto setup = in.byte();
   if ((setup & 1) != 0)
-    how.bounds.window_bytes_min = how.bounds.window_bytes_max = 256;
+    bounds.window_bytes_min = bounds.window_bytes_max = 256;
+  how.bounds = std::make_shared<const limits>(bounds);
   test::lone_session tested(std::move(how));
   listening peer;
   peer.hear_new(tested.wire);

@@ -159,7 +159,8 @@ sent_message scenario::make_message() {
 void scenario::start(unsigned where) {
   auto& is = places_[where];
   is.restart = is.resume = never;
-  auto& at = world_.start(where, {is.id, chance_.next(), payload::copy_of("init"), is.bounds});
+  auto& at = world_.start(where, {is.id, chance_.next(), payload::copy_of("init"),
+                                  std::make_shared<const limits>(is.bounds)});
   if (chance_.chance(9, 10))
     subscribe(at);
   if (chance_.chance(1, 2))
@@ -203,6 +204,9 @@ connection_record* scenario::any_connection() {
 // -- what happens -----------------------------------------------------------------
 
 void scenario::act() {
+  // Rather beside something else than alone: what is asked may end before it answers.
+  if (auto* at = any_host(); at != nullptr && chance_.chance(1, 5))
+    world_.collect(*at);
   const auto what = chance_.below(100);
   if (what < 22)
     return dial();

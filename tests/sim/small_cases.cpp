@@ -81,7 +81,7 @@ private:
   host& start(unsigned place, std::uint64_t incarnation) {
     const auto smaller = what_.a_is_smaller;
     const auto id = id_of(place == place_b ? 5 : smaller ? 1 : 9);
-    auto& at = field.start(place, {id, incarnation, {}, {}});
+    auto& at = field.start(place, {id, incarnation, {}});
     field.subscribe(at, {}, {});
     return at;
   }

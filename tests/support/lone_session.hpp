@@ -16,7 +16,7 @@ namespace postbus::test {
 class lone_session {
 public:
   explicit lone_session(bus::session::options how)
-    : box_(how.bounds), session_(std::move(how), now_) {
+    : box_(*how.bounds), session_(std::move(how), now_) {
     drive();
   }
 

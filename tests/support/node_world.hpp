@@ -33,13 +33,14 @@ public:
     std::map<bus::subscription_id, bool> keeps;
     std::vector<connection_request> questions;
     std::map<node_id, std::vector<int>> numbers; ///< First byte of each message, by sender.
+    std::map<bus::collection_id, std::shared_ptr<const node_statistics>> statistics; ///< Told.
     bool finished = false;
   };
   /// One end of a connection.
   struct end {
     end(host& home, bus::node::started start, time_point now)
       : of(home), id(start.connection), charge(bus::shared<alarm>::adopt(new alarm)),
-        box(start.how.bounds),
+        box(*start.how.bounds),
         session((start.how.charge = bus::shared<bus::receipt>(charge), std::move(start.how)), now) {
     }
 
@@ -58,7 +59,7 @@ public:
 
   host& add(unsigned id, limits bounds = {}, std::uint64_t incarnation = 1) {
     bus::node::options how{id_of(id), incarnation, payload::copy_of("node " + std::to_string(id)),
-                           bounds};
+                           std::make_shared<const limits>(bounds)};
     return *hosts_.emplace_back(std::make_unique<host>(std::move(how), now));
   }
 
@@ -231,6 +232,14 @@ private:
             "a dial answered twice");
       } else if (auto* told = std::get_if<core::tell_subscriber>(&*what)) {
         tell(at, told->what);
+      } else if (auto* ask = std::get_if<core::report_connection>(&*what)) {
+        if (auto* to = of(ask->connection)) {
+          auto said = to->session.statistics(now);
+          said.messages_waiting = to->box.data_frames();
+          at.core.report(ask->connection, ask->collection, std::move(said));
+        }
+      } else if (auto* ready = std::get_if<core::statistics_ready>(&*what)) {
+        law(at.statistics.emplace(ready->collection, ready->what).second, "statistics told twice");
       } else if (std::holds_alternative<core::finished>(*what)) {
         at.finished = true;
       }

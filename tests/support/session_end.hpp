@@ -57,7 +57,7 @@ public:
   enum class decision : std::uint8_t { accept, refuse, wait };
 
   session_end(bus::session::options how, time_point now)
-    : alarm_(new alarm), box(how.bounds),
+    : alarm_(new alarm), box(*how.bounds),
       session((how.charge = bus::shared<bus::receipt>::share(alarm_), how), now),
       alarm_hold_(bus::shared<bus::receipt>::adopt(alarm_)) {}
 
@@ -149,6 +149,12 @@ public:
       law(end->reason.code != errc::none, "an end without a reason");
     }
     law(opened <= 1, "opened twice");
+    if (opened > 0) {
+      const auto now = session.statistics(never).total;
+      law(now.messages_sent == account.sent, "messages sent differ from the account");
+      law(now.messages_received == session.frames_received(), "messages received differ");
+      law(!end || end->total.messages_sent == account.sent, "the end counts other messages");
+    }
     if (peer != nullptr) {
       law(account.confirmed <= peer->session.frames_taken(), "confirmed what was not taken");
       law(peer->session.frames_received() <= account.sent, "received what was not sent");

@@ -183,7 +183,8 @@ private:
     bus::session::options out;
     out.role = role;
     out.self = dials ? how.dialer_hello : how.listener_hello;
-    out.bounds = dials || !how.listener_bounds ? how.bounds : *how.listener_bounds;
+    out.bounds = std::make_shared<const limits>(
+      dials || !how.listener_bounds ? how.bounds : *how.listener_bounds);
     if (!out.self.id)
       out.self.id = id_of(dials ? 0xd1 : 0x15);
     if (out.self.incarnation == 0)

@@ -19,11 +19,13 @@ class CommandLine(Case):
         return program.err.decode()
 
     def test_help_names_every_command_and_option(self):
-        for command, parts in (((), ("demo", "listen", "send", "ping", "Exit codes")),
+        for command, parts in (((), ("demo", "listen", "send", "ping", "stats", "top", "Exit codes")),
                                (("demo",), ("--small", "--large")),
-                               (("listen",), ("--json", "--raw", "--once", "--id", "--window", "--keepalive")),
+                               (("listen",), ("--json", "--raw", "--once", "--id", "--window", "--keepalive",
+                                             "--http")),
                                (("send",), ("--chunk", "--drain", "--progress", "--timeout", "stdin")),
-                               (("ping",), ("--count", "--interval", "--size"))):
+                               (("ping",), ("--count", "--interval", "--size")),
+                               (("stats",), ("--json", "--prometheus", "--timeout")), (("top",), ("--timeout",))):
             program = self.run_tool(*command, "--help")
             self.assertEqual(program.code, 0, program.shown())
             for part in parts:

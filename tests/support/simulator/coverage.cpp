@@ -44,11 +44,13 @@ void coverage::print(std::ostream& out) const {
 std::vector<std::string> coverage::missing() const {
   static constexpr std::string_view must_happen[] = {
     "answers too late",
+    "answers with statistics",
     "batches told",
     "bytes to be changed",
     "connected",
     "connections cut",
     "connections reset",
+    "connections in statistics",
     "connections to a node that closes",
     "dials",
     "dials answered with a peer",

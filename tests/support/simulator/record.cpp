@@ -149,6 +149,10 @@ void settle_account(const connection_record& of, run_account& sums) {
       return side.ended && !side.drain_expired
              && (side.ended->reason.code == errc::closed || side.ended->reason.code == errc::idle);
     };
+    // Otherwise a last word may leave behind the end, and is counted nowhere.
+    if (from.opened && in_order(from) && to.opened && to.ended)
+      require(to.ended->total.bytes_received <= from.ended->total.bytes_sent, law::account,
+              told("more bytes arrived than were written"));
     if (!of.disturbed && from.opened && in_order(from) && in_order(to))
       require(account.complete(), law::account, told("an orderly close lost messages"));
   }

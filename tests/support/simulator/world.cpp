@@ -11,7 +11,7 @@ namespace postbus::testing {
 end_point::end_point(host& home, bus::node::started start, connection_record& record_of,
                      unsigned at_side, time_point now)
   : of(home), id(start.connection), record(record_of), side(at_side),
-    charge(bus::shared<bell>::adopt(new bell)), box(start.how.bounds),
+    charge(bus::shared<bell>::adopt(new bell)), box(*start.how.bounds),
     session((start.how.charge = bus::shared<bus::receipt>(charge), std::move(start.how)), now),
     seen_since(now), started(now), heard(now), spoke(now), moved(now), busy(now) {}
 
@@ -215,6 +215,14 @@ void world::answer(host& at, bus::connection_id connection, bool yes) {
     at.agreed.insert(connection);
   if (taken)
     require(!at.core->decide(connection, {}), law::dials, "decided on twice");
+  obey(at);
+}
+
+void world::collect(host& at) {
+  seen_.count("questions for statistics");
+  const auto which = at.core->collect(now_);
+  require(which.has_value(), law::ending, "a node that runs has no statistics");
+  require(at.collections.insert(*which).second, law::events, "two questions of one name");
   obey(at);
 }
 

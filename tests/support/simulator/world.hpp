@@ -68,7 +68,7 @@ struct end_point {
 /// One run of a node: what the node actor is, its subscribers, and the memory of what they must be told.
 struct host {
   host(unsigned where, bus::node::options how, time_point now)
-    : place(where), id(how.id), bounds(how.bounds), core(std::in_place, std::move(how), now) {}
+    : place(where), id(how.id), bounds(*how.bounds), core(std::in_place, std::move(how), now) {}
 
   struct told {
     bus::connection_id connection;
@@ -84,7 +84,12 @@ struct host {
   struct settled {
     bus::subscription_id subscription;
   };
-  using letter = std::variant<told, arrived, settled>;
+  struct reported { ///< What a connection has done.
+    bus::connection_id connection;
+    bus::collection_id collection;
+    std::unique_ptr<connection_statistics> what;
+  };
+  using letter = std::variant<told, arrived, settled, reported>;
 
   /// A request of its programs that is not answered.
   struct question {
@@ -136,6 +141,11 @@ struct host {
   time_point resumed = time_point::min();
   time_point close_deadline = never;
   std::vector<bus::connection_id> known; ///< Whose hello is in, in order.
+
+  // What its statistics must say, and who waits for them.
+  std::set<bus::collection_id> collections;
+  traffic over_total; ///< Of the connections that it has heard the end of.
+  std::uint64_t linked = 0, unlinked = 0, refused = 0;
 };
 
 /// A wheel tells a deadline so much late.
@@ -216,6 +226,8 @@ public:
   bus::subscription_id subscribe(host& at, bus::subscription_options wants, program::manner how);
   void unsubscribe(host& at, bus::subscription_id id);
   void answer(host& at, bus::connection_id connection, bool yes);
+  /// Asks for the statistics of a node; what comes is held against the record.
+  void collect(host& at);
   send_outcome send(host& from, const node_id& to, const sent_message& what);
 
   /// From now on one handler has the requests to this node; those that another has stay with that.
@@ -269,6 +281,7 @@ private:
   void serve(host& at);
   void expect(host& at, const expectation& what);
   void promise_closed(host& at);
+  void check_statistics(host& at, const bus::node::statistics_ready& told);
   void follow(end_point& at, bus::node::output& what);
   void drive(end_point& at);
   void hand_over(end_point& at);

@@ -25,6 +25,12 @@ void world::follow(end_point& at, core::output& what) {
         }
         bus::carry_out(order, at.session, now_);
       }
+      if constexpr (std::is_same_v<Order, core::report_connection>) {
+        auto said = std::make_unique<connection_statistics>(at.session.statistics(now_));
+        said->messages_waiting = at.box.data_frames();
+        at.of.mailbox.push_back(
+          host::reported{order.connection, order.collection, std::move(said)});
+      }
     },
     what);
 }

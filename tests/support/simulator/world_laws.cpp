@@ -77,6 +77,9 @@ void world::check_end(const end_point& at, const bus::ended& what) {
   });
   require(code != errc::none, law::ending, at_phase(at) + "an end without a reason");
   require(what.was_open == at.mine().opened, law::events, "was_open is not what was told");
+  require(what.total.messages_sent == what.account.sent
+            && what.total.messages_received == at.mine().handed,
+          law::account, at_phase(at) + "its totals are not what it sent and received");
   if (record.spoiled)
     return;
   require(code != errc::unknown, law::ending, at_phase(at) + "an end of unknown reason");
@@ -123,6 +126,41 @@ void world::look(end_point& at) {
   // The window may be overrun by the frame that began within it, and shrinks only as it is used.
   require(session.charged_bytes() <= at.of.bounds.window_bytes_max + overrun_bytes_max, law::bound,
           at_phase(at) + "more received and held than the window");
+}
+
+// Totals are those of the connections that are over, and what the others say themselves.
+void world::check_statistics(host& at, const bus::node::statistics_ready& told) {
+  const auto& what = *told.what;
+  require(at.collections.erase(told.collection) == 1, law::events,
+          "statistics that nobody asked for, or twice");
+  require(what.id == at.id, law::account, "statistics of another node");
+  auto total = at.over_total;
+  for (const auto& each : what.connections) {
+    const auto link = at.links.find(each.peer);
+    require(link != at.links.end(), law::account, "statistics of a connection that is not up");
+    const auto& end = *link->second;
+    require(each.total.messages_sent + each.messages_waiting <= end.mine().sent.size(),
+            law::account, [&] { return at_phase(end) + "statistics count more than was sent"; });
+    require(each.total.messages_received <= end.mine().handed, law::account,
+            [&] { return at_phase(end) + "statistics count more than was received"; });
+    require(each.messages_confirmed <= each.total.messages_sent, law::account,
+            [&] { return at_phase(end) + "statistics count more confirmed than sent"; });
+    total += each.total;
+  }
+  require(what.total == total, law::account, "totals are not the sums of what they are totals of");
+  std::uint64_t disconnects = 0, refusals = 0;
+  for (const auto& each : what.disconnects)
+    disconnects += each.count;
+  for (const auto& each : what.refusals)
+    refusals += each.count;
+  require(disconnects == at.unlinked && refusals == at.refused
+            && what.connections_opened == at.linked,
+          law::account, "statistics count other connections than there were");
+  require(what.closed.size()
+            == std::min<std::uint64_t>(at.unlinked, at.bounds.closed_connections_max),
+          law::bound, "statistics tell of another number of closed connections");
+  seen_.count("answers with statistics");
+  seen_.count("connections in statistics", what.connections.size());
 }
 
 void world::check_bounds(host& at) {

@@ -76,6 +76,10 @@ void world::take(const step& what) {
                    at.core->settle(settled.subscription);
                    obey(at);
                  },
+                 [&](host::reported& said) {
+                   at.core->report(said.connection, said.collection, std::move(*said.what));
+                   obey(at);
+                 },
                },
                at.mailbox.front());
     at.mailbox.pop_front();
@@ -256,6 +260,10 @@ void world::hand_in(host& at, host::told& what) {
         batch{bus::shared<bus::delivery>::adopt(new bus::delivery(at.id, arrived->frames, {}))});
   }
   const auto* over = std::get_if<bus::ended>(what.event.get());
+  if (over != nullptr) {
+    at.over_total += over->total;
+    ++(end.linked ? at.unlinked : at.refused);
+  }
   if (over != nullptr && end.linked) {
     check_disconnect(end, *over);
     auto& side = end.mine();
@@ -286,6 +294,8 @@ void world::obey(host& at, core::output& what) {
                    seen_.count("probes");
                  order(at, to.connection, what);
                },
+               [&](core::report_connection& to) { order(at, to.connection, what); },
+               [&](core::statistics_ready& told) { check_statistics(at, told); },
                [&](core::link_up& up) { link_up(at, up); },
                [&](core::link_down& down) { link_down(at, down); },
                [&](core::connection_over& over) {
@@ -313,6 +323,7 @@ void world::obey(host& at, core::output& what) {
                [&](core::call_off_request& off) { call_off(at, off); },
                [&](core::answer_request& answer) { take_reply(at, answer); },
                [&](core::finished&) {
+                 require(at.collections.empty(), law::ending, "a question for statistics is left");
                  at.finished = true;
                  note([&] { return "finished " + std::to_string(at.place); });
                },
@@ -344,6 +355,7 @@ void world::link_up(host& at, const core::link_up& what) {
           "a link that was up, or is not open");
   end.linked = end.mine().linked = true;
   at.links.emplace(what.peer, &end);
+  ++at.linked;
   seen_.count("connected");
   expect(at, {expectation::kind::connected, what.peer, &end.record, 1 - end.side});
 }

@@ -1,0 +1,17 @@
+#include "postbus/bus/statistics.hpp"
+
+namespace postbus {
+
+std::string_view to_string(drop what) noexcept {
+  switch (what) {
+  case drop::unclaimed:
+    return "unclaimed";
+  case drop::unsent:
+    return "unsent";
+  case drop::unconfirmed:
+    return "unconfirmed";
+  }
+  return "unknown";
+}
+
+} // namespace postbus
