@@ -11,6 +11,7 @@ namespace postbus::actors {
 
 struct socket_box; // an open, connected socket on its way to its connection actor
 class recipient;
+class node_shell;
 
 /// To a connection: frames wait in its link.
 struct drain_link {};
@@ -29,6 +30,10 @@ struct command {
 struct next_turn {};
 /// To an actor that owns a socket or a timer: it may end now.
 struct finish {};
+/// To a listener: it may end now, and says when its endpoint is free.
+struct end_listening {
+  answer<bool> reply;
+};
 
 /// To the node: messages of a connection.
 struct frames_arrived {
@@ -98,5 +103,9 @@ struct ask_close {
 };
 /// To the node: end everything at once; the runtime has waited long enough.
 struct ask_end {};
+/// From a handle: to be done on the node's loop.
+struct node_task {
+  std::function<void(node_shell&)> run;
+};
 
 } // namespace postbus::actors

@@ -146,6 +146,16 @@ void directory::remove(const link& gone) {
     in.links.erase(found);
 }
 
+std::vector<node_id> directory::peers() const {
+  std::vector<node_id> all;
+  for (const auto& in : shards_) {
+    std::shared_lock guard(in.mutex);
+    for (const auto& [peer, to] : in.links)
+      all.push_back(peer);
+  }
+  return all;
+}
+
 std::size_t directory::size() const {
   std::size_t sum = 0;
   for (const auto& in : shards_) {

@@ -16,6 +16,7 @@
 #include <optional>
 #include <shared_mutex>
 #include <unordered_map>
+#include <vector>
 
 namespace postbus::actors {
 
@@ -107,6 +108,8 @@ public:
   /// Removes `gone` unless another link has taken its place.
   void remove(const link& gone);
   [[nodiscard]] std::size_t size() const;
+  /// Everybody, in no order.
+  [[nodiscard]] std::vector<node_id> peers() const;
 
 private:
   static constexpr std::size_t shards = 16;

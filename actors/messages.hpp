@@ -3,6 +3,7 @@
 #pragma once
 
 #include "postbus/actors/caf.hpp"
+#include "postbus/actors/setting_messages.hpp"
 #include "postbus/bus/batch.hpp"
 #include "postbus/bus/endpoint.hpp"
 #include "postbus/bus/events.hpp"
@@ -81,10 +82,14 @@ struct close_node {
 };
 
 /// A node actor, for `self->request(node.actor(), …)`.
-using node_actor =
-  caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
-                   sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>,
-                   sig<closed(close_node)>>;
+using node_actor = caf::typed_actor<
+  sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
+  sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>, sig<closed(close_node)>,
+  // -- actors/setting_messages.hpp
+  sig<void(set_init_message)>, sig<void(set_idle_time)>, sig<void(set_bounds)>,
+  sig<endpoint_list(listen_defaults)>, sig<endpoint_list(list_addresses)>,
+  sig<bool(stop_listening)>, sig<peer_list(list_peers)>, sig<bool(is_connected)>,
+  sig<node_id(find_peer)>, sig<disconnected(disconnect)>, sig<send_outcomes(send_to_many)>>;
 
 } // namespace postbus
 
@@ -96,6 +101,7 @@ struct settle_receipts;
 struct command;
 struct next_turn;
 struct finish;
+struct end_listening;
 struct frames_arrived;
 struct session_told;
 struct arm_deadline;
@@ -112,6 +118,7 @@ struct ask_decide;
 struct ask_spawn;
 struct ask_close;
 struct ask_end;
+struct node_task;
 } // namespace postbus::actors
 
 #define POSTBUS_MESSAGE_TYPES(X)                                                                   \
@@ -132,10 +139,25 @@ struct ask_end;
   X(postbus::disconnected)                                                                         \
   X(postbus::closing)                                                                              \
   X(postbus::closed)                                                                               \
+  X(postbus::set_init_message)                                                                     \
+  X(postbus::set_idle_time)                                                                        \
+  X(postbus::set_bounds)                                                                           \
+  X(postbus::endpoint_list)                                                                        \
+  X(postbus::listen_defaults)                                                                      \
+  X(postbus::list_addresses)                                                                       \
+  X(postbus::stop_listening)                                                                       \
+  X(postbus::peer_list)                                                                            \
+  X(postbus::list_peers)                                                                           \
+  X(postbus::is_connected)                                                                         \
+  X(postbus::find_peer)                                                                            \
+  X(postbus::disconnect)                                                                           \
+  X(postbus::send_outcomes)                                                                        \
+  X(postbus::send_to_many)                                                                         \
   X(postbus::actors::drain_link)                                                                   \
   X(postbus::actors::settle_receipts)                                                              \
   X(postbus::actors::command)                                                                      \
   X(postbus::actors::next_turn)                                                                    \
+  X(postbus::actors::end_listening)                                                                \
   X(postbus::actors::finish)                                                                       \
   X(postbus::actors::frames_arrived)                                                               \
   X(postbus::actors::session_told)                                                                 \
@@ -152,6 +174,7 @@ struct ask_end;
   X(postbus::actors::ask_decide)                                                                   \
   X(postbus::actors::ask_spawn)                                                                    \
   X(postbus::actors::ask_close)                                                                    \
-  X(postbus::actors::ask_end)
+  X(postbus::actors::ask_end)                                                                      \
+  X(postbus::actors::node_task)
 
 POSTBUS_DECLARE_MESSAGE_TYPES(POSTBUS_MESSAGE_TYPES)

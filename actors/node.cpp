@@ -46,6 +46,10 @@ send_outcome sender::send_packed(codecs::byte_buffer& packed, const send_options
   return hand_over(packed.bytes(), false, how);
 }
 
+send_outcome sender::send_body(const payload& body, bool opaque, const send_options& how) {
+  return hand_over(body, opaque, how);
+}
+
 send_outcome sender::send_bytes(std::span<const std::byte> bytes, send_options how) {
   return hand_over(bytes, true, how);
 }

@@ -8,6 +8,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 namespace postbus::actors {
 
@@ -17,6 +21,18 @@ public:
 
   [[nodiscard]] const node_id& id() const noexcept { return id_; }
   [[nodiscard]] directory& peers() noexcept { return peers_; }
+  /// Where it listens.
+  [[nodiscard]] std::vector<std::string> addresses() const;
+  void listening(const std::string& endpoint);
+  /// False if it was not listening there.
+  bool not_listening(const std::string& endpoint);
+  /// `peer`, which is connected, was dialed at this endpoint.
+  void dialed(const std::string& endpoint, const node_id& peer);
+  /// The connected peer that was dialed at this endpoint; "no node" when none was.
+  [[nodiscard]] node_id peer_at(std::string_view endpoint) const;
+  /// `peer` is not connected any more.
+  void forget(const node_id& peer);
+
   /// Whom handles ask and releases wake; nobody once the node is closed.
   [[nodiscard]] const std::shared_ptr<waker>& shell() const noexcept { return shell_; }
 
@@ -53,6 +69,8 @@ private:
   std::condition_variable closing_done_;
   node_actor actor_;
   bool closed_ = false;
+  std::vector<std::string> addresses_;
+  std::unordered_map<std::string, node_id> dialed_; // by transport, host and port
 };
 
 } // namespace postbus::actors

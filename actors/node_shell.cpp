@@ -32,21 +32,8 @@ node_shell::node_shell(caf::actor_config& config, loop& home, bus::node::options
     budget_(std::make_shared<outbox_budget>(core_.bounds().node_outbox_bytes_max)),
     timer_(std::in_place, home.io()) {}
 
-// An answer that fulfils a promise of this actor, on its own thread.
-template <class T>
-caf::typed_response_promise<T> node_shell::promise(answer<T>& reply) {
-  auto made = make_response_promise<T>();
-  reply = answer<T>([made](result<T>&& value) mutable {
-    if (value)
-      made.deliver(std::move(*value));
-    else
-      made.deliver(to_caf(value.error()));
-  });
-  return made;
-}
-
 caf::behavior node_shell::make_behavior() {
-  return {
+  return caf::message_handler{
     // -- from users' actors
     [this](const listen& ask) {
       answer<std::string> reply;
@@ -123,15 +110,17 @@ caf::behavior node_shell::make_behavior() {
     [this](const accepted& taken) { spawn_listening(taken.socket); },
     [this](const listening_failed& failed) { listeners_.erase(failed.listener); },
     [this](const dial_done& told) { on_dial_done(told); },
+    [this](const node_task& what) { what.run(*this); },
     [this](const finish&) { quit(); },
-  };
+  }
+    .or_else(setting_handlers());
 }
 
 void node_shell::leave() {
   timer_.reset();
   access_->shell()->detach();
   for (const auto& [id, each] : listeners_)
-    post(each, finish{});
+    post(each.actor, finish{});
   for (const auto& [id, each] : dials_)
     each.who->cancel();
   for (const auto& [id, each] : connections_)
@@ -143,6 +132,7 @@ void node_shell::leave() {
   dials_.clear();
   connections_.clear();
   connecting_.clear();
+  disconnecting_.clear();
   audiences_.clear();
   waiting_for_close_.clear();
   access_->close();
@@ -159,9 +149,15 @@ void node_shell::start_listening(const std::string& text, const answer<std::stri
   if (where->expected && where->expected != core_.id())
     return reply(error{errc::wrong_node, blame::local, "this node has another id than " + text});
   const auto id = ++last_listener_;
+  const answer<std::string> opened([this, id, reply, alive = self()](result<std::string>&& at) {
+    if (const auto found = listeners_.find(id); at && found != listeners_.end())
+      access_->listening(found->second.endpoint = *at);
+    reply(std::move(at));
+  });
   listeners_.emplace(
-    id,
-    spawn_on<listener>(system(), home(), listener::options{*where, id, caf::actor{this}, reply}));
+    id, listening{spawn_on<listener>(system(), home(),
+                                     listener::options{*where, id, caf::actor{this}, opened}),
+                  {}});
 }
 
 void node_shell::start_dialing(const std::string& text, duration within,
@@ -176,7 +172,7 @@ void node_shell::start_dialing(const std::string& text, duration within,
   const auto id = ++last_dial_;
   auto who =
     std::make_shared<dialer>(home(), dialer::options{*where, within, id, caf::actor{this}});
-  dials_.emplace(id, dial{who, where->expected, later(steady_now(), within), reply});
+  dials_.emplace(id, dial{who, *where, later(steady_now(), within), reply});
   who->start();
 }
 
@@ -214,8 +210,10 @@ bool node_shell::settle_request(const decide& what) {
 }
 
 void node_shell::start_closing(const close_node& how) {
-  for (const auto& [id, each] : listeners_)
-    post(each, finish{});
+  for (const auto& [id, each] : listeners_) {
+    post(each.actor, finish{});
+    access_->not_listening(each.endpoint);
+  }
   listeners_.clear();
   for (const auto& [id, each] : dials_) {
     each.who->cancel();
@@ -236,13 +234,14 @@ void node_shell::on_dial_done(const dial_done& told) {
   dials_.erase(found);
   if (!told.socket)
     return of.reply(told.why);
-  auto started = core_.start({bus::session::role::dialer, told.socket->peer, of.expected});
+  auto started = core_.start({bus::session::role::dialer, told.socket->peer, of.where.expected});
   if (!started)
     return of.reply(started.error());
   // The time for connecting covers the handshake, too.
   auto& bounds = started->how.bounds;
   bounds.handshake_time_max = std::min(bounds.handshake_time_max, of.deadline - steady_now());
-  connecting_.emplace(started->connection, of.reply);
+  connecting_.emplace(started->connection,
+                      dialed{{to_string(of.where), told.socket->peer}, of.reply});
   spawn_connection(std::move(*started), told.socket);
 }
 
@@ -282,18 +281,10 @@ void node_shell::obey(bus::node::output& what) {
       [&](core::tick_connection& order) { command_connection(order.connection, {order}); },
       [&](core::adjust_connection& order) { command_connection(order.connection, {order}); },
       [&](core::link_up& up) { access_->peers().add(connections_.at(up.connection).link); },
-      [&](core::link_down& down) {
-        access_->peers().remove(*connections_.at(down.connection).link);
-      },
+      [&](core::link_down& down) { on_link_down(down); },
       [&](core::connection_over& over) { connections_.erase(over.connection); },
       [&](core::tell_subscriber& told) { tell(told.what); },
-      [&](core::answer_dial& answered) {
-        if (const auto found = connecting_.find(answered.connection); found != connecting_.end()) {
-          const auto reply = std::move(found->second);
-          connecting_.erase(found);
-          reply(std::move(answered.peer));
-        }
-      },
+      [&](core::answer_dial& answered) { on_dial_answered(answered); },
       [&](core::finished&) { become_closed(); },
     },
     what);

@@ -3,6 +3,7 @@
 // Lives on one loop with all its connections; ends when the core has finished.
 #pragma once
 
+#include "postbus/actors/answer.hpp"
 #include "postbus/actors/asio.hpp"
 #include "postbus/actors/internal_messages.hpp"
 #include "postbus/actors/link.hpp"
@@ -26,6 +27,14 @@ public:
   caf::behavior make_behavior() override;
   [[nodiscard]] const char* name() const override { return "postbus.node"; }
 
+  // -- what handles ask, on this actor's loop; in node_shell_settings.cpp ------------------
+  result<void> init_message(payload init);
+  result<void> bounds(const limits& changed);
+  result<void> idle_time(duration longest);
+  void start_listening_everywhere(const answer<endpoint_list>& reply);
+  void start_stopping(const std::string& text, const answer<bool>& reply);
+  void start_disconnecting(const disconnect& what, const answer<disconnected>& reply);
+
 private:
   struct peer_connection {
     caf::actor actor;
@@ -37,6 +46,7 @@ private:
   };
 
   void leave() override;
+  [[nodiscard]] caf::message_handler setting_handlers();
 
   // -- what users ask -------------------------------------------------------------------
   void start_listening(const std::string& text, const answer<std::string>& reply);
@@ -51,6 +61,8 @@ private:
 
   // -- what its actors tell --------------------------------------------------------------
   void on_dial_done(const dial_done& told);
+  void on_link_down(const bus::node::link_down& down);
+  void on_dial_answered(bus::node::answer_dial& answered);
   void spawn_listening(std::shared_ptr<socket_box> socket);
   void spawn_connection(bus::node::started start, std::shared_ptr<socket_box> socket);
 
@@ -70,20 +82,42 @@ private:
   time_point armed_ = never;
 
   std::unordered_map<bus::connection_id, peer_connection> connections_;
-  std::unordered_map<bus::connection_id, answer<node_id>> connecting_; // dialed, not yet answered
+  struct dialed {
+    std::vector<std::string> endpoints; ///< As it was asked for, and where that led.
+    answer<node_id> reply;
+  };
+  std::unordered_map<bus::connection_id, dialed> connecting_; // not yet answered
+  std::unordered_map<bus::connection_id, std::vector<answer<disconnected>>> disconnecting_;
   struct dial {
     std::shared_ptr<dialer> who;
-    node_id expected;
+    endpoint where;
     time_point deadline;
     answer<node_id> reply;
   };
   std::unordered_map<std::uint64_t, dial> dials_;
   std::uint64_t last_dial_ = 0;
-  std::unordered_map<std::uint64_t, caf::actor> listeners_;
+  struct listening {
+    caf::actor actor;
+    std::string endpoint; ///< Empty until it is open.
+  };
+  std::unordered_map<std::uint64_t, listening> listeners_;
   std::uint64_t last_listener_ = 0;
   std::unordered_map<bus::subscription_id, audience> audiences_;
   std::vector<answer<closed>> waiting_for_close_;
   bool finished_ = false;
 };
+
+// An answer that fulfils a promise of this actor, on its own thread.
+template <class T>
+caf::typed_response_promise<T> node_shell::promise(answer<T>& reply) {
+  auto made = make_response_promise<T>();
+  reply = answer<T>([made](result<T>&& value) mutable {
+    if (value)
+      made.deliver(std::move(*value));
+    else
+      made.deliver(to_caf(value.error()));
+  });
+  return made;
+}
 
 } // namespace postbus::actors

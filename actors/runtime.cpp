@@ -16,8 +16,6 @@ namespace postbus {
 
 namespace {
 
-constexpr std::size_t init_bytes_max = 8 << 10;
-
 // Added to the time nodes have for closing, before what is left is reset, and again before it is
 // left behind.
 constexpr auto reset_time = std::chrono::seconds(4);
@@ -136,7 +134,7 @@ node runtime::spawn_node(node_options how) {
 result<node> runtime::try_spawn_node(node_options how) {
   if (auto checked = how.bounds.check(); !checked)
     return checked.error();
-  if (how.init.size() > init_bytes_max)
+  if (how.init.size() > bus::init_bytes_max)
     return error{errc::bad_option, blame::local, "an init message above 8 KiB"};
   if (!how.id)
     how.id = node_id::random();

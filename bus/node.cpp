@@ -170,9 +170,10 @@ void node::on_ended(connection_id id, ended& end) {
   connections_.erase(found);
   wheel_.disarm(id);
   if (at.linked) {
-    outputs_.push_back(link_down{id, at.peer});
-    subscriptions_.push(
-      disconnected{at.peer, end.reason, end.account, at.frames_received, at.frames_unclaimed});
+    const disconnected told{at.peer, end.reason, end.account, at.frames_received,
+                            at.frames_unclaimed};
+    outputs_.push_back(link_down{id, at.peer, told});
+    subscriptions_.push(told);
   }
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now

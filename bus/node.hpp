@@ -22,6 +22,9 @@
 
 namespace postbus::bus {
 
+/// The init message of a node, at most.
+inline constexpr std::size_t init_bytes_max = std::size_t{8} << 10;
+
 class node {
 public:
   struct options {
@@ -71,6 +74,7 @@ public:
   struct link_down {
     connection_id connection = 0;
     node_id peer;
+    disconnected told; ///< As its subscribers are.
   };
   /// Nothing more will be said about this connection.
   struct connection_over {
@@ -114,6 +118,19 @@ public:
   void arm(connection_id id, time_point when) { wheel_.arm(id, when); }
   /// The application's answer to `connection_request`. False if nothing is asked there, or not any more.
   bool decide(connection_id id, const result<void>& answer);
+
+  /// Ends the open connection to `peer` in order, within `drain`; the peer is told `words`. Answers
+  /// which one, whose `link_down` follows; or `not_connected`.
+  [[nodiscard]] result<connection_id> disconnect(const node_id& peer, std::string words,
+                                                 duration drain);
+
+  // -- settings -----------------------------------------------------------------------
+
+  /// What peers are shown from now on. `bad_option` above `init_bytes_max`.
+  [[nodiscard]] result<void> init_message(payload init);
+  /// For connections that begin later; what is shared out or counted by the node holds at once.
+  /// `bad_option` with what does not fit together, or cannot be changed.
+  [[nodiscard]] result<void> bounds(const limits& changed);
 
   // -- subscribers --------------------------------------------------------------------
 

@@ -103,7 +103,7 @@ void session::advance_drain(outbox& queue, time_point now) {
   const auto may_say =
     queue.data_frames() == 0 && (!goodbye_heard_ || all_taken() || drain_expired_);
   if (may_say)
-    say_goodbye(reason_.code, {});
+    say_goodbye(reason_.code, goodbye_heard_ ? std::string{} : reason_.detail);
   if (goodbye_said_ && goodbye_heard_ && all_taken()) {
     credit_due_ = credit_due_ || granted_.frames_taken != frames_released_;
     if (frames_confirmed_ == frames_sent_ || input_ended_)
