@@ -3,6 +3,7 @@
 #pragma once
 
 #include "postbus/actors/waker.hpp"
+#include "postbus/bus/node.hpp"
 #include "postbus/bus/outbox.hpp"
 #include "postbus/bus/session.hpp"
 #include "postbus/bus/time.hpp"
@@ -38,17 +39,25 @@ public:
   void overdraw(std::size_t bytes) noexcept {
     left_.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
-  void give_back(std::size_t bytes) noexcept {
-    left_.fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
+  void give_back(std::size_t bytes);
+  [[nodiscard]] bool has(std::size_t bytes) const noexcept {
+    return left_.load() >= static_cast<std::int64_t>(bytes);
   }
+  /// Has `whom` woken by the next `give_back`. Look again afterwards: one in between is not told.
+  void want(std::shared_ptr<waker> whom);
 
 private:
   std::atomic<std::int64_t> left_;
+  std::atomic<bool> wanted_{false};
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<waker>> waiting_;
 };
 
 class link {
 public:
-  link(const limits& bounds, std::shared_ptr<outbox_budget> budget);
+  /// `whom` is woken when there is something to pull.
+  link(const limits& bounds, std::shared_ptr<outbox_budget> budget,
+       std::shared_ptr<waker> whom = std::make_shared<waker>());
   link(const link&) = delete;
   link& operator=(const link&) = delete;
   ~link();
@@ -65,12 +74,22 @@ public:
   send_outcome send(codecs::frame_header header, const payload& body,
                     std::optional<duration> within = std::nullopt);
 
+  /// Tells `whom` once, by `writable`, that there is room for a message of so many bytes: at once, or
+  /// when there is. False if the connection is over; of an end that comes later nothing is told here.
+  bool notify_writable(const caf::actor& whom, std::size_t bytes);
+
   // -- the connection actor -----------------------------------------------------------
 
   /// The peer is known and the connection open. Before any sender has this link.
   void open(const node_id& peer, std::uint32_t frame_bytes_max);
   /// Lets the session take what it may; wakes who waits for room.
   void pull(bus::session& session, time_point now);
+  /// The same for a node's link to itself. True when more can be pulled at once.
+  bool pull(bus::node& core);
+  /// Hands on what there is, for a node that is about to close, and ends.
+  void pull_all(bus::node& core);
+  /// Nothing is taken any more, and what is queued is dropped.
+  void shut();
   /// Whom senders wake.
   [[nodiscard]] const std::shared_ptr<waker>& connection() const noexcept { return connection_; }
 
@@ -84,10 +103,16 @@ private:
                              std::unique_lock<std::mutex>& guard);
   [[nodiscard]] bool reserve(std::size_t bytes);
   void settle_reserve();
+  [[nodiscard]] bool has_room(std::size_t bytes) const;
+  void serve_waiting();
+  template <class Take>
+  bool pull_by(Take take);
+  [[nodiscard]] std::vector<caf::actor> take_due();
+  void tell_writable(const std::vector<caf::actor>& whom) const;
 
   node_id peer_;
   const std::shared_ptr<outbox_budget> budget_;
-  const std::shared_ptr<waker> connection_ = std::make_shared<waker>();
+  const std::shared_ptr<waker> connection_;
 
   std::mutex mutex_;
   bus::outbox box_;
@@ -97,6 +122,11 @@ private:
     std::condition_variable room;
   };
   std::list<waiting_sender*> waiting_; // the first is served first
+  struct asking_actor {
+    caf::actor who;
+    std::size_t bytes;
+  };
+  std::vector<asking_actor> asking_; // told when no thread waits any more
 };
 
 /// Who is reached over which link. Looked up by every send that names an id; changed when a

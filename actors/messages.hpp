@@ -58,6 +58,19 @@ struct subscribe {
   bool decides = false; ///< `connection_request`, to be answered with `decide`.
 };
 
+/// Tell an actor once when there is room again for messages to `peer`, by `writable`: at once if there
+/// is. Of the end of the connection it is not told here but by `disconnected`. `not_connected`.
+struct notify_writable {
+  node_id peer;
+  caf::actor whom;
+  std::size_t bytes = 0; ///< Of the message that was not taken; may be left out below 256 KiB.
+};
+
+/// There is room again for messages to `peer`.
+struct writable {
+  node_id peer;
+};
+
 /// Names a subscription, to end it.
 struct subscription {
   std::uint64_t id = 0;
@@ -82,14 +95,16 @@ struct close_node {
 };
 
 /// A node actor, for `self->request(node.actor(), …)`.
-using node_actor = caf::typed_actor<
-  sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
-  sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>, sig<closed(close_node)>,
-  // -- actors/setting_messages.hpp
-  sig<void(set_init_message)>, sig<void(set_idle_time)>, sig<void(set_bounds)>,
-  sig<endpoint_list(listen_defaults)>, sig<endpoint_list(list_addresses)>,
-  sig<bool(stop_listening)>, sig<peer_list(list_peers)>, sig<bool(is_connected)>,
-  sig<node_id(find_peer)>, sig<disconnected(disconnect)>, sig<send_outcomes(send_to_many)>>;
+using node_actor =
+  caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
+                   sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>,
+                   sig<closed(close_node)>,
+                   // -- actors/setting_messages.hpp
+                   sig<void(set_init_message)>, sig<void(set_idle_time)>, sig<void(set_bounds)>,
+                   sig<endpoint_list(listen_defaults)>, sig<endpoint_list(list_addresses)>,
+                   sig<bool(stop_listening)>, sig<peer_list(list_peers)>, sig<bool(is_connected)>,
+                   sig<node_id(find_peer)>, sig<disconnected(disconnect)>,
+                   sig<send_outcomes(send_to_many)>, sig<void(notify_writable)>>;
 
 } // namespace postbus
 
@@ -152,6 +167,9 @@ struct node_task;
   X(postbus::find_peer)                                                                            \
   X(postbus::disconnect)                                                                           \
   X(postbus::send_outcomes)                                                                        \
+  X(postbus::notify_writable)                                                                      \
+  X(postbus::writable)                                                                             \
+  X(postbus::unsent)                                                                               \
   X(postbus::send_to_many)                                                                         \
   X(postbus::actors::drain_link)                                                                   \
   X(postbus::actors::settle_receipts)                                                              \

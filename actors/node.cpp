@@ -30,7 +30,7 @@ send_outcome sender::hand_over(const Body& body, bool opaque, const send_options
   const auto within = actors::loop::on_any() ? std::nullopt : how.within;
   // A link ends with its connection; the peer may have come back on another.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (!link_ && !(link_ = from_->peers().find(to_)))
+    if (!link_ && !(link_ = from_->way_to(to_)))
       return send_outcome::closed;
     const auto outcome = link_->send(header, body, within);
     if (outcome != send_outcome::closed)

@@ -120,7 +120,8 @@ public:
   /// connections holds at once. `bad_option` with what does not fit together, or cannot be changed.
   result<void> bounds(const limits& changed) const;
 
-  /// Packs `value` and queues it for `peer`; without `within` it never waits, so actors may call it.
+  /// Packs `value` and queues it for `peer`, which may be this node itself: what it sends to itself
+  /// comes to its own subscribers, in order and held back when they are slow. Without `within` it never waits, so actors may call it.
   /// `accepted` means: sent in order, once, unless the connection ends before; then `disconnected`
   /// says how many were confirmed.
   template <class T>
@@ -138,6 +139,11 @@ public:
   /// Queues bytes for each of `peers`, not copied when they are large.
   std::vector<send_outcome> send_bytes_to(std::span<const node_id> peers, const payload& bytes,
                                           send_options how = {}) const;
+  /// Has `whom` told once, by `writable`, when there is room again for messages to `peer`: at once if
+  /// there is. Of the end of the connection it hears by `disconnected`. `bytes` are those of the message
+  /// that was not taken, and may be left out below 256 KiB. `not_connected`. Never waits.
+  result<void> notify_writable(const node_id& peer, const caf::actor& whom,
+                               std::size_t bytes = 0) const;
   /// For sending much to one peer: 15 ns to reach instead of a look-up.
   [[nodiscard]] sender to(const node_id& peer) const;
 

@@ -21,6 +21,12 @@ public:
 
   [[nodiscard]] const node_id& id() const noexcept { return id_; }
   [[nodiscard]] directory& peers() noexcept { return peers_; }
+  /// Over what messages for `to` go: to a peer, or to the node itself. Null when there is no way.
+  [[nodiscard]] std::shared_ptr<link> way_to(const node_id& to) const {
+    return to == id_ ? own_ : peers_.find(to);
+  }
+  /// The node's link to itself. Before anybody has a handle.
+  void own(std::shared_ptr<link> way) { own_ = std::move(way); }
   /// Where it listens.
   [[nodiscard]] std::vector<std::string> addresses() const;
   void listening(const std::string& endpoint);
@@ -64,6 +70,7 @@ public:
 private:
   const node_id id_;
   directory peers_;
+  std::shared_ptr<link> own_;
   const std::shared_ptr<waker> shell_ = std::make_shared<waker>();
   mutable std::mutex mutex_;
   std::condition_variable closing_done_;

@@ -104,6 +104,16 @@ result<disconnected> node::disconnect(const node_id& peer, std::string_view word
 
 // -- sending --------------------------------------------------------------------------
 
+result<void> node::notify_writable(const node_id& peer, const caf::actor& whom,
+                                   std::size_t bytes) const {
+  if (!whom)
+    return error{errc::bad_option, blame::local, "no actor"};
+  for (int attempt = 0; attempt < 2; ++attempt) // the peer may have come back on another link
+    if (const auto way = access_->way_to(peer); way && way->notify_writable(whom, bytes))
+      return {};
+  return error{errc::not_connected, blame::local, {}};
+}
+
 std::vector<send_outcome> node::send_body_to(std::span<const node_id> peers, const payload& body,
                                              bool opaque, const send_options& how) const {
   const auto deadline = how.within ? later(actors::steady_now(), *how.within) : never;

@@ -24,13 +24,26 @@ result<endpoint> offered(const std::string& text) {
   return where;
 }
 
+// No subscription has it: what the node sent to itself was let go.
+constexpr std::uint64_t own_subscription = 0;
+
+bus::node::options with_own_charge(bus::node::options how, const std::shared_ptr<waker>& whom) {
+  how.own_charge = bus::shared<bus::receipt>::adopt(new waking_receipt(whom, own_subscription));
+  return how;
+}
+
 } // namespace
 
 node_shell::node_shell(caf::actor_config& config, loop& home, bus::node::options how,
                        std::shared_ptr<node_access> access)
-  : bound(config, home), core_(std::move(how), steady_now()), access_(std::move(access)),
+  : bound(config, home), core_(with_own_charge(std::move(how), access->shell()), steady_now()),
+    access_(std::move(access)),
     budget_(std::make_shared<outbox_budget>(core_.bounds().node_outbox_bytes_max)),
-    timer_(std::in_place, home.io()) {}
+    own_(std::make_shared<actors::link>(core_.bounds(), budget_, access_->shell())),
+    timer_(std::in_place, home.io()) {
+  own_->open(core_.id(), core_.bounds().frame_bytes_max);
+  access_->own(own_);
+}
 
 caf::behavior node_shell::make_behavior() {
   return caf::message_handler{
@@ -95,9 +108,12 @@ caf::behavior node_shell::make_behavior() {
       drive();
     },
     [this](const settle_receipts& what) {
+      if (what.subscription == own_subscription)
+        return deliver_own();
       core_.settle(what.subscription);
       drive();
     },
+    [this](const drain_link&) { deliver_own(); },
     [this](const arm_deadline& arm) {
       core_.arm(arm.connection, arm.when);
       arm_timer();
@@ -118,6 +134,7 @@ caf::behavior node_shell::make_behavior() {
 
 void node_shell::leave() {
   timer_.reset();
+  own_->shut();
   access_->shell()->detach();
   for (const auto& [id, each] : listeners_)
     post(each.actor, finish{});
@@ -182,12 +199,12 @@ subscription node_shell::start_telling(bus::subscription_options wants,
   const auto id = core_.subscribe(wants, bus::shared<bus::receipt>(slot));
   slot->subscription(id);
   audiences_.emplace(id, audience{std::move(who), std::move(slot)});
-  drive();
+  deliver_own();
   return {id};
 }
 
 send_outcome node_shell::send_one(const send_message& what) {
-  const auto to = access_->peers().find(what.to);
+  const auto to = access_->way_to(what.to);
   if (!to)
     return send_outcome::closed;
   const auto flags = what.opaque ? codecs::frame_flag::opaque : std::uint8_t{0};
@@ -220,6 +237,7 @@ void node_shell::start_closing(const close_node& how) {
     each.reply(error{errc::node_closed, blame::local, {}});
   }
   dials_.clear();
+  own_->pull_all(core_);
   core_.close({how.reason, blame::local, {}}, how.drain, steady_now());
   drive();
 }

@@ -67,6 +67,7 @@ private:
   void spawn_connection(bus::node::started start, std::shared_ptr<socket_box> socket);
 
   // -- what the core decides -------------------------------------------------------------
+  void deliver_own();
   void drive();
   void obey(bus::node::output& what);
   void tell(bus::subscriptions::output& what);
@@ -78,6 +79,7 @@ private:
   bus::node core_;
   std::shared_ptr<node_access> access_;
   std::shared_ptr<outbox_budget> budget_;
+  std::shared_ptr<actors::link> own_; // to itself
   std::optional<timer> timer_; // none once the node is closed: users' handles may outlive the loop
   time_point armed_ = never;
 

@@ -49,6 +49,12 @@ caf::message_handler node_shell::setting_handlers() {
       start_disconnecting(ask, reply);
       return promised;
     },
+    [this](const notify_writable& ask) -> caf::result<void> {
+      const auto way = ask.whom ? access_->way_to(ask.peer) : nullptr;
+      if (!way || !way->notify_writable(ask.whom, ask.bytes))
+        return to_caf({errc::not_connected, blame::local, {}});
+      return {};
+    },
     [this](const send_to_many& what) {
       send_outcomes all;
       for (const auto& peer : what.to)
@@ -116,6 +122,14 @@ void node_shell::start_stopping(const std::string& text, const answer<bool>& rep
   access_->not_listening(found->second.endpoint);
   post(found->second.actor, end_listening{reply});
   listeners_.erase(found);
+}
+
+// -- messages to itself ----------------------------------------------------------------
+
+void node_shell::deliver_own() {
+  if (own_->pull(core_))
+    post(caf::actor{this}, drain_link{}); // behind whoever else has something to do
+  drive();
 }
 
 // -- peers ----------------------------------------------------------------------------

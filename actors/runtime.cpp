@@ -147,7 +147,9 @@ result<node> runtime::try_spawn_node(node_options how) {
   try {
     actor = actors::spawn_on<actors::node_shell>(
       *parts_->system, home,
-      bus::node::options{how.id, random_u64(), std::move(how.init), how.bounds}, access);
+      bus::node::options{
+        how.id, random_u64(), std::move(how.init), how.bounds, how.hand_back_unsent, {}},
+      access);
   } catch (const std::exception& failed) { // the first node of a loop takes its descriptors
     return error{errc::system_failed, blame::local, failed.what()};
   }

@@ -1,5 +1,6 @@
 // events: what a node tells its subscribers, besides messages. Plain values; each is told exactly
-// once, in this order per peer: connection_request, connected, messages, disconnected; and closed last of all.
+// once, in this order per peer: connection_request, connected, messages, disconnected, unsent; and closed last
+// of all.
 #pragma once
 
 #include "postbus/bus/node_id.hpp"
@@ -9,14 +10,15 @@
 #include <cstdint>
 #include <string>
 #include <variant>
+#include <vector>
 
 namespace postbus {
 
 /// What happened to the messages one side sent over a connection. sent = confirmed + unconfirmed.
 struct send_account {
-  std::uint64_t sent = 0;      ///< Messages given to the connection for writing.
+  std::uint64_t sent = 0;      ///< Messages of which at least the first byte left this program.
   std::uint64_t confirmed = 0; ///< Of these: taken by the peer's program, as the peer said.
-  std::uint64_t unsent = 0;    ///< Messages accepted but never given to the connection.
+  std::uint64_t unsent = 0;    ///< Messages accepted of which nothing left this program.
 
   /// Messages of which nobody can say whether they arrived.
   [[nodiscard]] std::uint64_t unconfirmed() const noexcept { return sent - confirmed; }
@@ -51,12 +53,27 @@ struct disconnected {
     0; ///< Of these: dropped because nobody had subscribed to messages any more.
 };
 
+/// A message that was accepted, and of which nothing left this program.
+struct unsent_message {
+  std::uint16_t tag = 0;
+  bool opaque = false; ///< The body is bytes, not MessagePack.
+  payload body;
+};
+
+/// Right behind a `disconnected` whose account has unsent messages: these, in the order they were sent.
+/// Told by nodes with `node_options::hand_back_unsent`.
+struct unsent {
+  node_id peer;
+  std::vector<unsent_message> messages;
+};
+
 /// The node has begun to close.
 struct closing {};
 
 /// The node is closed. The last event.
 struct closed {};
 
-using node_event = std::variant<connection_request, connected, disconnected, closing, closed>;
+using node_event =
+  std::variant<connection_request, connected, disconnected, unsent, closing, closed>;
 
 } // namespace postbus

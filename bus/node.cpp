@@ -17,7 +17,7 @@ std::string host_of(const std::string& address) {
 node::node(options how, time_point now)
   : options_(std::move(how)), wheel_(now), peers_(options_.id),
     subscriptions_(options_.bounds.batches_in_flight_max),
-    window_share_(options_.bounds.window_bytes_max) {}
+    window_share_(options_.bounds.window_bytes_max), loopback_(options_.own_charge) {}
 
 node::connection* node::find(connection_id id) {
   const auto found = connections_.find(id);
@@ -174,6 +174,8 @@ void node::on_ended(connection_id id, ended& end) {
                             at.frames_unclaimed};
     outputs_.push_back(link_down{id, at.peer, told});
     subscriptions_.push(told);
+    if (options_.hand_back_unsent)
+      hand_back(at.peer, end.unsent);
   }
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now
@@ -304,6 +306,8 @@ bool node::unsubscribe(subscription_id id) {
   for (const auto& [from, frames] : subscriptions_.take_dropped())
     if (auto* at = find(from))
       at->frames_unclaimed += frames;
+    else if (from == 0)
+      own_unclaimed_ += frames;
   if (subscriptions_.anybody_takes_messages() != before)
     for (const auto& [each, at] : connections_)
       outputs_.push_back(adjust_connection{each, false, window_share_});

@@ -6,6 +6,7 @@
 
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/fifo.hpp"
+#include "postbus/bus/loopback.hpp"
 #include "postbus/bus/peer_table.hpp"
 #include "postbus/bus/session.hpp"
 #include "postbus/bus/subscriptions.hpp"
@@ -32,6 +33,8 @@ public:
     std::uint64_t incarnation = 0; ///< Random, another one each time the program starts.
     payload init;                  ///< Shown to every peer before it decides.
     limits bounds;
+    bool hand_back_unsent = false;   ///< `unsent` is told behind `disconnected`.
+    shared<receipt> own_charge = {}; ///< As a session's `charge`, for messages to the node itself.
   };
 
   // -- what to do ---------------------------------------------------------------------
@@ -124,6 +127,22 @@ public:
   [[nodiscard]] result<connection_id> disconnect(const node_id& peer, std::string words,
                                                  duration drain);
 
+  // -- messages to itself -------------------------------------------------------------
+
+  /// What became of them. Accepted = waiting in the outbox + sent.
+  struct own_account {
+    std::uint64_t sent = 0;      ///< Taken out of the outbox.
+    std::uint64_t taken = 0;     ///< Of these: let go by subscribers, or unclaimed.
+    std::uint64_t unclaimed = 0; ///< Of these: nobody wanted them any more.
+  };
+
+  /// Hands messages that wait in the node's own outbox to subscribers, as far as the window and one
+  /// turn allow. True when more can go at once: let others have their turn, then call again.
+  bool deliver_own(outbox& own);
+  /// Hands on all of them, for a node that is about to close; closes the outbox.
+  void deliver_all_own(outbox& own);
+  [[nodiscard]] own_account own() const noexcept;
+
   // -- settings -----------------------------------------------------------------------
 
   /// What peers are shown from now on. `bad_option` above `init_bytes_max`.
@@ -178,6 +197,8 @@ private:
   void on_opened(connection_id id, connection& at);
   void on_received(connection_id id, connection& at, const shared<received_frames>& frames);
   void on_ended(connection_id id, ended& end);
+  void hand_back(const node_id& peer, const fifo<outgoing>& frames);
+  void push_own(const shared<received_frames>& frames);
   void answer(connection_id id, connection& at, result<node_id> peer);
   void answer_waiting_dials(const node_id& peer);
   void settle_peers();
@@ -206,6 +227,8 @@ private:
   // Dials that ended because the peer is connected already, while that connection still opens.
   std::map<node_id, std::vector<connection_id>> waiting_dials_;
   std::size_t window_share_;
+  loopback loopback_;
+  std::uint64_t own_unclaimed_ = 0;
   bool closing_ = false;
   bool finished_ = false;
   bool finish_told_ = false;

@@ -65,7 +65,7 @@ send_outcome outbox::push(lane which, frame_header header, const payload& body) 
   codecs::store_header(at, header);
   // room_for() made or found a run at the back; a large frame stands alone behind it.
   auto& run = in.queue.back();
-  outgoing large{run.owner, at, frame_header_bytes, body, 1};
+  outgoing large{run.owner, at, frame_header_bytes, body, 1, run.is_data};
   if (run.frames == 0)
     run = std::move(large);
   else
@@ -103,7 +103,7 @@ std::byte* outbox::room_for(waiting& in, std::size_t bytes) {
                        && in.queue.back().body.empty()
                        && in.queue.back().head + in.queue.back().head_bytes == at;
   if (!extends)
-    in.queue.push_back({tail_, at, 0, {}, 0});
+    in.queue.push_back({tail_, at, 0, {}, 0, &in == &data_});
   return at;
 }
 
@@ -145,6 +145,7 @@ outbox::budget outbox::take(fifo<outgoing>& into, budget allowed) {
 void outbox::split(outgoing& run, outgoing& front, budget left) {
   front.owner = run.owner;
   front.head = run.head;
+  front.is_data = run.is_data;
   while (run.frames > 0 && front.head_bytes < left.bytes && front.frames < left.frames) {
     const auto bytes = frame_header_bytes + codecs::load<std::uint32_t>(run.head);
     run.head += bytes;
@@ -153,6 +154,12 @@ void outbox::split(outgoing& run, outgoing& front, budget left) {
     front.head_bytes += bytes;
     ++front.frames;
   }
+}
+
+void outbox::take_data(fifo<outgoing>& into) {
+  while (auto piece = data_.queue.take_front())
+    into.push_back(std::move(*piece));
+  data_ = {};
 }
 
 void outbox::clear() noexcept {

@@ -62,6 +62,7 @@ struct ended {
   node_id peer; ///< Who it was, as far as it had said so.
   bool was_open = false;
   send_account account;
+  fifo<outgoing> unsent = {}; ///< The messages that the account calls so, in order.
 };
 
 using session_event =
@@ -175,6 +176,7 @@ private:
   void say_goodbye(errc code, std::string detail);
   void advance_drain(outbox& queue, time_point now);
   void abandon(outbox& queue);
+  void retract();
   void begin_linger(const error& why, time_point now);
   void violate(errc code, std::string detail, time_point now);
   void end(const error& why);
@@ -285,6 +287,7 @@ private:
   bool shut_ = false;
   bool ended_told_ = false;
   std::uint64_t unsent_ = 0;
+  fifo<outgoing> unsent_frames_;
 };
 
 } // namespace postbus::bus

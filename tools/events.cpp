@@ -52,6 +52,10 @@ std::string line_of(const postbus::node_event& event) {
                                                 counted(over.messages_received, "message"),
                                                 account_text(over.account)));
       },
+      [](const postbus::unsent& back) {
+        return line("unsent", fmt::format("{} {}", to_string(back.peer),
+                                          counted(back.messages.size(), "message")));
+      },
       [](const postbus::closing&) { return std::string("closing"); },
       [](const postbus::closed&) { return std::string("closed"); },
     },
@@ -84,6 +88,10 @@ std::string json_of(const postbus::node_event& event) {
                 {"sent", over.account.sent},
                 {"confirmed", over.account.confirmed},
                 {"unsent", over.account.unsent}};
+      },
+      [](const postbus::unsent& back) -> nlohmann::json {
+        return {
+          {"event", "unsent"}, {"peer", to_string(back.peer)}, {"messages", back.messages.size()}};
       },
       [](const postbus::closing&) -> nlohmann::json {
         return {{"event", "closing"}};
