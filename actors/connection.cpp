@@ -74,6 +74,7 @@ void connection::obey(const command& order) {
         read_some();
         session_.tick(steady_now());
       },
+      [&](const core::keep_connection& keep) { session_.keep_idle(keep.yes); },
       [&](const core::adjust_connection& adjust) {
         session_.takes_messages(adjust.takes_messages);
         session_.window_bytes_max(adjust.window_bytes_max);

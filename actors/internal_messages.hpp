@@ -23,7 +23,7 @@ struct settle_receipts {
 struct command {
   std::variant<bus::node::accept_connection, bus::node::close_connection, bus::node::end_connection,
                bus::node::probe_connection, bus::node::tick_connection,
-               bus::node::adjust_connection>
+               bus::node::adjust_connection, bus::node::keep_connection>
     what;
 };
 /// To a connection: bytes were left over from its last turn.

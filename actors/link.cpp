@@ -51,27 +51,34 @@ send_outcome link::push(codecs::frame_header header, const Body& body) {
 }
 
 send_outcome link::send(codecs::frame_header header, std::span<const std::byte> body,
-                        std::optional<duration> within) {
+                        std::optional<duration>& within) {
   return queue(header, body, within);
 }
 
 send_outcome link::send(codecs::frame_header header, const payload& body,
-                        std::optional<duration> within) {
+                        std::optional<duration>& within) {
   return queue(header, body, within);
 }
 
 template <class Body>
 send_outcome link::queue(codecs::frame_header header, const Body& body,
-                         std::optional<duration> within) {
-  {
-    std::unique_lock guard(mutex_);
-    // Nobody overtakes those who wait.
-    auto outcome = waiting_.empty() ? push(header, body) : send_outcome::congested;
-    if (outcome == send_outcome::congested && within)
-      outcome = wait_and_push(header, body, *within, guard);
-    if (outcome != send_outcome::accepted || std::exchange(awake_, true))
-      return outcome;
+                         std::optional<duration>& within) {
+  std::unique_lock guard(mutex_);
+  // Nobody overtakes those who wait.
+  auto outcome = waiting_.empty() ? push(header, body) : send_outcome::congested;
+  if (outcome == send_outcome::congested && within) {
+    const auto deadline = later(std::chrono::steady_clock::now(), *within);
+    outcome = wait_and_push(header, body, *within, guard);
+    within = std::max(deadline - std::chrono::steady_clock::now(), duration::zero());
   }
+  if (outcome == send_outcome::closed && successor_) {
+    const auto next = successor_;
+    guard.unlock();
+    return next->queue(header, body, within);
+  }
+  if (outcome != send_outcome::accepted || std::exchange(awake_, true))
+    return outcome;
+  guard.unlock();
   connection_->wake(drain_link{});
   return send_outcome::accepted;
 }
@@ -246,6 +253,57 @@ void link::shut() {
   });
 }
 
+// -- messages that are held ---------------------------------------------------------
+
+link::link(const link& like, std::size_t bytes_max, std::uint64_t frames_max)
+  : peer_(like.peer_), is_hold_(true), budget_(like.budget_),
+    connection_(std::make_shared<waker>()), box_(bytes_max, frames_max) {
+  box_.frame_bytes_max(like.box_.frame_bytes_max());
+}
+
+void link::successor(std::shared_ptr<link> next) {
+  std::lock_guard guard(mutex_);
+  successor_ = std::move(next);
+}
+
+void link::put_first(bus::fifo<bus::outgoing> frames) {
+  std::lock_guard guard(mutex_);
+  box_.put_first(std::move(frames));
+  if (box_.data_bytes() > reserved_bytes_) { // they had their place in an outbox, and keep it
+    budget_->overdraw(box_.data_bytes() - reserved_bytes_);
+    reserved_bytes_ = box_.data_bytes();
+  }
+}
+
+// Both locks are held: nobody else ever holds two.
+bus::fifo<bus::outgoing> link::hand_over(link& to) {
+  bus::fifo<bus::outgoing> frames;
+  box_.take_data(frames);
+  std::vector<asking_actor> asking;
+  asking.swap(asking_);
+  std::lock_guard guard(to.mutex_);
+  auto refused = to.box_.put_first(std::move(frames));
+  to.reserved_bytes_ += std::exchange(reserved_bytes_, 0);
+  to.asking_.insert(to.asking_.end(), asking.begin(), asking.end());
+  to.awake_ = true;
+  to.connection_->wake(drain_link{});
+  return refused;
+}
+
+void link::end_hold() {
+  box_.close();
+  asking_.clear();
+  serve_waiting();
+}
+
+bus::fifo<bus::outgoing> link::take_all() {
+  std::lock_guard guard(mutex_);
+  bus::fifo<bus::outgoing> frames;
+  box_.take_data(frames);
+  end_hold();
+  return frames;
+}
+
 std::shared_ptr<link> directory::find(const node_id& peer) const {
   const auto& in = shard_of(peer);
   std::shared_lock guard(in.mutex);
@@ -272,7 +330,8 @@ std::vector<node_id> directory::peers() const {
   for (const auto& in : shards_) {
     std::shared_lock guard(in.mutex);
     for (const auto& [peer, to] : in.links)
-      all.push_back(peer);
+      if (!to->is_hold())
+        all.push_back(peer);
   }
   return all;
 }
@@ -281,7 +340,8 @@ std::size_t directory::size() const {
   std::size_t sum = 0;
   for (const auto& in : shards_) {
     std::shared_lock guard(in.mutex);
-    sum += in.links.size();
+    for (const auto& [peer, to] : in.links)
+      sum += to->is_hold() ? 0 : 1;
   }
   return sum;
 }

@@ -68,11 +68,12 @@ public:
   // -- senders, any thread ------------------------------------------------------------
 
   /// Queues a copy of `body`, or says why not. Waits for room, if told to; first come, first served.
+  /// Leaves in `within` what is left of it.
   send_outcome send(codecs::frame_header header, std::span<const std::byte> body,
-                    std::optional<duration> within = std::nullopt);
+                    std::optional<duration>& within);
   /// Queues `body` itself, not copied when it is large.
   send_outcome send(codecs::frame_header header, const payload& body,
-                    std::optional<duration> within = std::nullopt);
+                    std::optional<duration>& within);
 
   /// Tells `whom` once, by `writable`, that there is room for a message of so many bytes: at once, or
   /// when there is. False if the connection is over; of an end that comes later nothing is told here.
@@ -90,12 +91,35 @@ public:
   void pull_all(bus::node& core);
   /// Nothing is taken any more, and what is queued is dropped.
   void shut();
+
+  // -- messages that are held while a peer is not connected ------------------------------
+
+  /// A link without a connection, for the peer of `like`: what is sent over it waits.
+  link(const link& like, std::size_t bytes_max, std::uint64_t frames_max);
+  /// What is sent over this link when its connection is over goes to `next`; null: nowhere.
+  void successor(std::shared_ptr<link> next);
+  /// Puts `frames` in front of what waits. They find room, whatever the bounds.
+  void put_first(bus::fifo<bus::outgoing> frames);
+  /// Hands what waits over to `to`, which is open and new, and ends. In between, `appear` is called:
+  /// whoever looks for the peer must find `to` from then on. Frames that are too large for `to` are returned.
+  template <class Appear>
+  [[nodiscard]] bus::fifo<bus::outgoing> move_to(link& to, Appear appear) {
+    std::lock_guard guard(mutex_);
+    auto refused = hand_over(to);
+    appear();
+    end_hold();
+    return refused;
+  }
+  /// Ends, and returns what waits.
+  [[nodiscard]] bus::fifo<bus::outgoing> take_all();
+  [[nodiscard]] bool is_hold() const noexcept { return is_hold_; }
   /// Whom senders wake.
   [[nodiscard]] const std::shared_ptr<waker>& connection() const noexcept { return connection_; }
 
 private:
   template <class Body>
-  send_outcome queue(codecs::frame_header header, const Body& body, std::optional<duration> within);
+  send_outcome queue(codecs::frame_header header, const Body& body,
+                     std::optional<duration>& within);
   template <class Body>
   send_outcome push(codecs::frame_header header, const Body& body);
   template <class Body>
@@ -107,10 +131,13 @@ private:
   void serve_waiting();
   template <class Take>
   bool pull_by(Take take);
+  [[nodiscard]] bus::fifo<bus::outgoing> hand_over(link& to);
+  void end_hold();
   [[nodiscard]] std::vector<caf::actor> take_due();
   void tell_writable(const std::vector<caf::actor>& whom) const;
 
   node_id peer_;
+  const bool is_hold_ = false;
   const std::shared_ptr<outbox_budget> budget_;
   const std::shared_ptr<waker> connection_;
 
@@ -118,6 +145,7 @@ private:
   bus::outbox box_;
   bool awake_ = false; // the connection will pull without being told
   std::size_t reserved_bytes_ = 0;
+  std::shared_ptr<link> successor_;
   struct waiting_sender {
     std::condition_variable room;
   };

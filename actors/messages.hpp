@@ -95,16 +95,15 @@ struct close_node {
 };
 
 /// A node actor, for `self->request(node.actor(), …)`.
-using node_actor =
-  caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
-                   sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>,
-                   sig<closed(close_node)>,
-                   // -- actors/setting_messages.hpp
-                   sig<void(set_init_message)>, sig<void(set_idle_time)>, sig<void(set_bounds)>,
-                   sig<endpoint_list(listen_defaults)>, sig<endpoint_list(list_addresses)>,
-                   sig<bool(stop_listening)>, sig<peer_list(list_peers)>, sig<bool(is_connected)>,
-                   sig<node_id(find_peer)>, sig<disconnected(disconnect)>,
-                   sig<send_outcomes(send_to_many)>, sig<void(notify_writable)>>;
+using node_actor = caf::typed_actor<
+  sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
+  sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>, sig<closed(close_node)>,
+  // -- actors/setting_messages.hpp
+  sig<void(set_init_message)>, sig<void(set_idle_time)>, sig<void(set_bounds)>,
+  sig<endpoint_list(listen_defaults)>, sig<endpoint_list(list_addresses)>,
+  sig<bool(stop_listening)>, sig<peer_list(list_peers)>, sig<bool(is_connected)>,
+  sig<node_id(find_peer)>, sig<disconnected(disconnect)>, sig<send_outcomes(send_to_many)>,
+  sig<void(notify_writable)>, sig<void(keep_connected)>, sig<bool(stop_keeping)>>;
 
 } // namespace postbus
 
@@ -167,6 +166,9 @@ struct node_task;
   X(postbus::find_peer)                                                                            \
   X(postbus::disconnect)                                                                           \
   X(postbus::send_outcomes)                                                                        \
+  X(postbus::keep_connected)                                                                       \
+  X(postbus::stop_keeping)                                                                         \
+  X(postbus::keep_state)                                                                           \
   X(postbus::notify_writable)                                                                      \
   X(postbus::writable)                                                                             \
   X(postbus::unsent)                                                                               \

@@ -27,7 +27,7 @@ template <class Body>
 send_outcome sender::hand_over(const Body& body, bool opaque, const send_options& how) {
   const codecs::frame_header header{.flags = opaque ? codecs::frame_flag::opaque : std::uint8_t{0},
                                     .tag = how.tag};
-  const auto within = actors::loop::on_any() ? std::nullopt : how.within;
+  auto within = actors::loop::on_any() ? std::nullopt : how.within;
   // A link ends with its connection; the peer may have come back on another.
   for (int attempt = 0; attempt < 2; ++attempt) {
     if (!link_ && !(link_ = from_->way_to(to_)))

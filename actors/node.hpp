@@ -109,6 +109,14 @@ public:
   result<disconnected> disconnect(const node_id& peer, std::string_view words = {},
                                   duration drain = std::chrono::seconds(5)) const;
 
+  /// Has whoever listens at an endpoint stay connected: see `keep_connected` in bus/keeper.hpp. Answers at once;
+  /// `keep_state` tells each change. `bad_endpoint`, `unsupported`, `bad_option` when it is kept already.
+  result<void> keep_connected(const postbus::keep_connected& what) const;
+  result<void> keep_connected(std::string_view endpoint) const;
+  /// Keeps it no more. A connection stays as it is; what was held for a missing one is told as `unsent`.
+  /// False if it was not kept.
+  bool stop_keeping(std::string_view endpoint) const;
+
   /// What peers are shown before they decide, from now on. `bad_option` above 8 KiB.
   result<void> init_message(payload init) const;
   /// The same with a value, packed.

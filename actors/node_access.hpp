@@ -21,6 +21,10 @@ public:
 
   [[nodiscard]] const node_id& id() const noexcept { return id_; }
   [[nodiscard]] directory& peers() noexcept { return peers_; }
+  [[nodiscard]] bool is_connected(const node_id& peer) const {
+    const auto way = peers_.find(peer);
+    return way && !way->is_hold();
+  }
   /// Over what messages for `to` go: to a peer, or to the node itself. Null when there is no way.
   [[nodiscard]] std::shared_ptr<link> way_to(const node_id& to) const {
     return to == id_ ? own_ : peers_.find(to);

@@ -74,7 +74,7 @@ bool node::stop_listening(std::string_view endpoint) const {
 // -- peers ----------------------------------------------------------------------------
 
 bool node::is_connected(const node_id& peer) const {
-  return access_->peers().find(peer) != nullptr;
+  return access_->is_connected(peer);
 }
 
 std::size_t node::connection_count() const {
@@ -100,6 +100,25 @@ result<disconnected> node::disconnect(const node_id& peer, std::string_view word
     [what = postbus::disconnect{peer, std::string(words), drain}](auto& at, const auto& reply) {
       at.start_disconnecting(what, reply);
     });
+}
+
+// -- peers that stay --------------------------------------------------------------------
+
+result<void> node::keep_connected(const postbus::keep_connected& what) const {
+  return ask_node<void>(*access_, "keep_connected", answer_time,
+                        [what](auto& at, const auto& reply) { reply(at.keep(what)); });
+}
+
+result<void> node::keep_connected(std::string_view endpoint) const {
+  return keep_connected(postbus::keep_connected{std::string(endpoint)});
+}
+
+bool node::stop_keeping(std::string_view endpoint) const {
+  return ask_node<bool>(*access_, "stop_keeping", answer_time,
+                        [text = std::string(endpoint)](auto& at, const auto& reply) {
+                          reply(at.keep_no_more(text));
+                        })
+    .value_or(false);
 }
 
 // -- sending --------------------------------------------------------------------------

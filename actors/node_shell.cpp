@@ -12,18 +12,6 @@ namespace postbus::actors {
 
 namespace {
 
-// The endpoint that `text` names, when it is one that this version offers.
-result<endpoint> offered(const std::string& text) {
-  auto where = endpoint::parse(text);
-  if (!where)
-    return where;
-  if (!where->dialect.empty())
-    return error{errc::unsupported, blame::local, "the dialect " + where->dialect + " in " + text};
-  if (where->over != endpoint::transport::tcp)
-    return error{errc::unsupported, blame::local, "TLS in " + text};
-  return where;
-}
-
 // No subscription has it: what the node sent to itself was let go.
 constexpr std::uint64_t own_subscription = 0;
 
@@ -129,12 +117,16 @@ caf::behavior node_shell::make_behavior() {
     [this](const node_task& what) { what.run(*this); },
     [this](const finish&) { quit(); },
   }
-    .or_else(setting_handlers());
+    .or_else(setting_handlers())
+    .or_else(keeping_handlers());
 }
 
 void node_shell::leave() {
   timer_.reset();
   own_->shut();
+  for (const auto& [peer, each] : holds_)
+    (void)each->take_all();
+  holds_.clear();
   access_->shell()->detach();
   for (const auto& [id, each] : listeners_)
     post(each.actor, finish{});
@@ -156,6 +148,17 @@ void node_shell::leave() {
 }
 
 // -- what users ask -----------------------------------------------------------------
+
+result<endpoint> node_shell::offered(const std::string& text) {
+  auto where = endpoint::parse(text);
+  if (!where)
+    return where;
+  if (!where->dialect.empty())
+    return error{errc::unsupported, blame::local, "the dialect " + where->dialect + " in " + text};
+  if (where->over != endpoint::transport::tcp)
+    return error{errc::unsupported, blame::local, "TLS in " + text};
+  return where;
+}
 
 void node_shell::start_listening(const std::string& text, const answer<std::string>& reply) {
   const auto where = offered(text);
@@ -189,7 +192,7 @@ void node_shell::start_dialing(const std::string& text, duration within,
   const auto id = ++last_dial_;
   auto who =
     std::make_shared<dialer>(home(), dialer::options{*where, within, id, caf::actor{this}});
-  dials_.emplace(id, dial{who, *where, later(steady_now(), within), reply});
+  dials_.emplace(id, dial{who, *where, later(steady_now(), within), reply, 0});
   who->start();
 }
 
@@ -208,7 +211,8 @@ send_outcome node_shell::send_one(const send_message& what) {
   if (!to)
     return send_outcome::closed;
   const auto flags = what.opaque ? codecs::frame_flag::opaque : std::uint8_t{0};
-  return to->send({.flags = flags, .tag = what.tag}, what.body);
+  std::optional<duration> at_once;
+  return to->send({.flags = flags, .tag = what.tag}, what.body, at_once);
 }
 
 bool node_shell::stop_telling(bus::subscription_id id) {
@@ -237,6 +241,7 @@ void node_shell::start_closing(const close_node& how) {
     each.reply(error{errc::node_closed, blame::local, {}});
   }
   dials_.clear();
+  release_all();
   own_->pull_all(core_);
   core_.close({how.reason, blame::local, {}}, how.drain, steady_now());
   drive();
@@ -250,11 +255,14 @@ void node_shell::on_dial_done(const dial_done& told) {
     return;
   const auto of = std::move(found->second);
   dials_.erase(found);
-  if (!told.socket)
-    return of.reply(told.why);
-  auto started = core_.start({bus::session::role::dialer, told.socket->peer, of.where.expected});
+  if (!told.socket) {
+    refuse_dial(of, told.why);
+    return drive();
+  }
+  auto started =
+    core_.start({bus::session::role::dialer, told.socket->peer, of.where.expected, of.keep});
   if (!started)
-    return of.reply(started.error());
+    return refuse_dial(of, started.error());
   // The time for connecting covers the handshake, too.
   auto& bounds = started->how.bounds;
   bounds.handshake_time_max = std::min(bounds.handshake_time_max, of.deadline - steady_now());
@@ -265,7 +273,7 @@ void node_shell::on_dial_done(const dial_done& told) {
 
 void node_shell::spawn_listening(std::shared_ptr<socket_box> socket) {
   // A node that closes takes nobody in; the socket closes with its box.
-  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}}))
+  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}, 0}))
     spawn_connection(std::move(*started), std::move(socket));
 }
 
@@ -298,11 +306,15 @@ void node_shell::obey(bus::node::output& what) {
       [&](core::probe_connection& order) { command_connection(order.connection, {order}); },
       [&](core::tick_connection& order) { command_connection(order.connection, {order}); },
       [&](core::adjust_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::link_up& up) { access_->peers().add(connections_.at(up.connection).link); },
+      [&](core::link_up& up) { on_link_up(up); },
       [&](core::link_down& down) { on_link_down(down); },
       [&](core::connection_over& over) { connections_.erase(over.connection); },
       [&](core::tell_subscriber& told) { tell(told.what); },
       [&](core::answer_dial& answered) { on_dial_answered(answered); },
+      [&](core::dial_kept& order) { dial_for(order); },
+      [&](core::keep_connection& order) { command_connection(order.connection, {order}); },
+      [&](core::hold_messages& order) { hold_for(order); },
+      [&](core::release_held& order) { release(order.peer); },
       [&](core::finished&) { become_closed(); },
     },
     what);

@@ -34,6 +34,8 @@ public:
   void start_listening_everywhere(const answer<endpoint_list>& reply);
   void start_stopping(const std::string& text, const answer<bool>& reply);
   void start_disconnecting(const disconnect& what, const answer<disconnected>& reply);
+  result<void> keep(const keep_connected& what);
+  bool keep_no_more(const std::string& endpoint);
 
 private:
   struct peer_connection {
@@ -47,6 +49,18 @@ private:
 
   void leave() override;
   [[nodiscard]] caf::message_handler setting_handlers();
+  [[nodiscard]] caf::message_handler keeping_handlers();
+
+  struct dial {
+    std::shared_ptr<dialer> who;
+    endpoint where;
+    time_point deadline;
+    answer<node_id> reply;
+    bus::keeper::keep_id keep = 0; ///< For a peer that shall stay.
+  };
+
+  // The endpoint that `text` names, when it is one that this version offers.
+  [[nodiscard]] static result<endpoint> offered(const std::string& text);
 
   // -- what users ask -------------------------------------------------------------------
   void start_listening(const std::string& text, const answer<std::string>& reply);
@@ -61,13 +75,19 @@ private:
 
   // -- what its actors tell --------------------------------------------------------------
   void on_dial_done(const dial_done& told);
-  void on_link_down(const bus::node::link_down& down);
+  void on_link_up(const bus::node::link_up& up);
+  void on_link_down(bus::node::link_down& down);
   void on_dial_answered(bus::node::answer_dial& answered);
   void spawn_listening(std::shared_ptr<socket_box> socket);
   void spawn_connection(bus::node::started start, std::shared_ptr<socket_box> socket);
 
   // -- what the core decides -------------------------------------------------------------
   void deliver_own();
+  void dial_for(const bus::node::dial_kept& order);
+  void refuse_dial(const dial& of, error why);
+  void hold_for(const bus::node::hold_messages& order);
+  void release(const node_id& peer);
+  void release_all();
   void drive();
   void obey(bus::node::output& what);
   void tell(bus::subscriptions::output& what);
@@ -90,12 +110,6 @@ private:
   };
   std::unordered_map<bus::connection_id, dialed> connecting_; // not yet answered
   std::unordered_map<bus::connection_id, std::vector<answer<disconnected>>> disconnecting_;
-  struct dial {
-    std::shared_ptr<dialer> who;
-    endpoint where;
-    time_point deadline;
-    answer<node_id> reply;
-  };
   std::unordered_map<std::uint64_t, dial> dials_;
   std::uint64_t last_dial_ = 0;
   struct listening {
@@ -104,6 +118,7 @@ private:
   };
   std::unordered_map<std::uint64_t, listening> listeners_;
   std::uint64_t last_listener_ = 0;
+  std::unordered_map<node_id, std::shared_ptr<actors::link>> holds_; // for peers that stay
   std::unordered_map<bus::subscription_id, audience> audiences_;
   std::vector<answer<closed>> waiting_for_close_;
   bool finished_ = false;

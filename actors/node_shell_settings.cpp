@@ -37,7 +37,7 @@ caf::message_handler node_shell::setting_handlers() {
       return promised;
     },
     [this](const list_peers&) { return peer_list{access_->peers().peers()}; },
-    [this](const is_connected& ask) { return access_->peers().find(ask.peer) != nullptr; },
+    [this](const is_connected& ask) { return access_->is_connected(ask.peer); },
     [this](const find_peer& ask) -> caf::result<node_id> {
       if (const auto peer = access_->peer_at(ask.endpoint))
         return peer;
@@ -148,20 +148,10 @@ void node_shell::on_dial_answered(bus::node::answer_dial& answered) {
     return;
   const auto of = std::move(found->second);
   connecting_.erase(found);
-  if (answered.peer && access_->peers().find(*answered.peer))
+  if (answered.peer && access_->is_connected(*answered.peer))
     for (const auto& each : of.endpoints)
       access_->dialed(each, *answered.peer);
   of.reply(std::move(answered.peer));
-}
-
-void node_shell::on_link_down(const bus::node::link_down& down) {
-  access_->forget(down.peer);
-  access_->peers().remove(*connections_.at(down.connection).link);
-  if (const auto asked = disconnecting_.find(down.connection); asked != disconnecting_.end()) {
-    for (const auto& each : asked->second)
-      each(disconnected(down.told));
-    disconnecting_.erase(asked);
-  }
 }
 
 } // namespace postbus::actors

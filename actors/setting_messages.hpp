@@ -3,6 +3,7 @@
 #pragma once
 
 #include "postbus/bus/events.hpp"
+#include "postbus/bus/keeper.hpp"
 #include "postbus/bus/limits.hpp"
 #include "postbus/bus/outbox.hpp"
 
@@ -77,6 +78,12 @@ struct disconnect {
   node_id peer;
   std::string words;
   duration drain = std::chrono::seconds(5);
+};
+
+/// Keep an endpoint no more (see `keep_connected`, bus/keeper.hpp). A connection stays as it is; what was
+/// held for a missing one is told as `unsent`. Answered with whether it was kept.
+struct stop_keeping {
+  std::string endpoint;
 };
 
 // -- sending ----------------------------------------------------------------------------

@@ -4,11 +4,13 @@
 #pragma once
 
 #include "postbus/bus/node_id.hpp"
+#include "postbus/bus/time.hpp"
 #include "postbus/codecs/chunk.hpp"
 #include "postbus/codecs/result.hpp"
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -67,6 +69,26 @@ struct unsent {
   std::vector<unsent_message> messages;
 };
 
+/// How a peer that shall stay connected stands.
+enum class keep_status : std::uint8_t {
+  connected,    ///< Behind `connected`, or at once when it was.
+  reconnecting, ///< Not connected, and dialed again and again. Told once, not for each try.
+  ended,        ///< Kept no more: dialing again would end the same.
+};
+
+/// "connected", "reconnecting", "ended".
+[[nodiscard]] std::string_view to_string(keep_status status) noexcept;
+
+/// Something has changed with an endpoint that is kept connected. One for each change.
+struct keep_state {
+  std::string endpoint; ///< As it was asked for.
+  keep_status status = keep_status::connected;
+  node_id peer;   ///< Who is, or was last, connected there; "no node" when nobody ever was.
+  node_id before; ///< Who was there before, when `peer` is another; else "no node".
+  error reason{errc::none, blame::local, {}}; ///< Why it is not connected.
+  duration next_try_in{};                     ///< From now, when `reconnecting`.
+};
+
 /// The node has begun to close.
 struct closing {};
 
@@ -74,6 +96,6 @@ struct closing {};
 struct closed {};
 
 using node_event =
-  std::variant<connection_request, connected, disconnected, unsent, closing, closed>;
+  std::variant<connection_request, connected, disconnected, unsent, keep_state, closing, closed>;
 
 } // namespace postbus

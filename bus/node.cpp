@@ -17,7 +17,8 @@ std::string host_of(const std::string& address) {
 node::node(options how, time_point now)
   : options_(std::move(how)), wheel_(now), peers_(options_.id),
     subscriptions_(options_.bounds.batches_in_flight_max),
-    window_share_(options_.bounds.window_bytes_max), loopback_(options_.own_charge) {}
+    window_share_(options_.bounds.window_bytes_max), keeper_(options_.incarnation),
+    loopback_(options_.own_charge) {}
 
 node::connection* node::find(connection_id id) {
   const auto found = connections_.find(id);
@@ -53,6 +54,9 @@ result<node::started> node::start(start_options who) {
   how.bounds = options_.bounds;
   how.window_bytes_max = window_share_;
   how.takes_messages = subscriptions_.anybody_takes_messages();
+  how.keep_idle = who.keep != 0;
+  if (who.keep != 0)
+    kept_dials_.emplace(id, who.keep);
   return result;
 }
 
@@ -105,6 +109,7 @@ void node::on(connection_id id, session_event event) {
              },
              event);
   settle_peers();
+  settle_keeper();
 }
 
 void node::on_hello(connection_id id, connection& at, hello peer) {
@@ -148,6 +153,7 @@ void node::on_opened(connection_id id, connection& at) {
   outputs_.push_back(link_up{id, at.peer});
   subscriptions_.push(
     connected{at.peer, std::exchange(at.init, {}), at.role == session::role::dialer});
+  keeper_.up(at.peer);
   answer(id, at, at.peer);
   answer_waiting_dials(at.peer);
 }
@@ -169,14 +175,8 @@ void node::on_ended(connection_id id, ended& end) {
   at.peer = end.peer;
   connections_.erase(found);
   wheel_.disarm(id);
-  if (at.linked) {
-    const disconnected told{at.peer, end.reason, end.account, at.frames_received,
-                            at.frames_unclaimed};
-    outputs_.push_back(link_down{id, at.peer, told});
-    subscriptions_.push(told);
-    if (options_.hand_back_unsent)
-      hand_back(at.peer, end.unsent);
-  }
+  if (at.linked)
+    tell_down(id, at, end);
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now
   if (at.role == session::role::dialer && !at.answered) {
@@ -184,9 +184,9 @@ void node::on_ended(connection_id id, ended& end) {
     if (duplicate && (peers_.find(at.peer) || peers_.pending(at.peer)))
       waiting_dials_[at.peer].push_back(id);
     else if (closing_ && end.reason.by == blame::local) // as a dial that comes too late
-      outputs_.push_back(answer_dial{id, error{errc::node_closed, blame::local, {}}});
+      answer_dial_of(id, error{errc::node_closed, blame::local, {}});
     else
-      outputs_.push_back(answer_dial{id, std::move(end.reason)});
+      answer_dial_of(id, std::move(end.reason));
   }
   if (at.peer)
     answer_waiting_dials(at.peer);
@@ -197,7 +197,7 @@ void node::on_ended(connection_id id, ended& end) {
 
 void node::answer(connection_id id, connection& at, result<node_id> peer) {
   if (at.role == session::role::dialer && !std::exchange(at.answered, true))
-    outputs_.push_back(answer_dial{id, std::move(peer)});
+    answer_dial_of(id, std::move(peer));
 }
 
 // A dial that met an existing connection is answered with it, as soon as it is open or is not.
@@ -209,9 +209,9 @@ void node::answer_waiting_dials(const node_id& peer) {
   if (!is_open && peers_.pending(peer))
     return;
   for (const auto dial : found->second)
-    outputs_.push_back(is_open
-                         ? answer_dial{dial, peer}
-                         : answer_dial{dial, error{errc::already_connected, blame::remote, {}}});
+    answer_dial_of(dial, is_open
+                           ? result<node_id>(peer)
+                           : result<node_id>(error{errc::already_connected, blame::remote, {}}));
   waiting_dials_.erase(found);
 }
 
@@ -229,6 +229,8 @@ void node::take_in(connection_id id) {
   }
   at->promised = true;
   ++promised_[at->peer];
+  if (keeper_.keeps(at->peer)) // so that it can say so
+    outputs_.push_back(keep_connection{id, true});
   outputs_.push_back(accept_connection{id});
 }
 
@@ -323,6 +325,7 @@ void node::close(const error& why, duration drain, time_point now) {
     return;
   if (!std::exchange(closing_, true))
     subscriptions_.push(closing{});
+  keeper_.stop_all();
   close_deadline_ = deadline;
   wheel_.arm(close_key, deadline);
   for (const auto& [id, at] : connections_) {
@@ -343,6 +346,8 @@ void node::finish_if_done() {
 }
 
 void node::tick(time_point now) {
+  keeper_.tick(now, options_.bounds);
+  settle_keeper();
   while (const auto due = wheel_.pop_due(now)) {
     if (*due != close_key) {
       outputs_.push_back(tick_connection{*due});

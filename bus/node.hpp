@@ -6,12 +6,14 @@
 
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/fifo.hpp"
+#include "postbus/bus/keeper.hpp"
 #include "postbus/bus/loopback.hpp"
 #include "postbus/bus/peer_table.hpp"
 #include "postbus/bus/session.hpp"
 #include "postbus/bus/subscriptions.hpp"
 #include "postbus/bus/wheel.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -77,7 +79,31 @@ public:
   struct link_down {
     connection_id connection = 0;
     node_id peer;
-    disconnected told; ///< As its subscribers are.
+    disconnected told;    ///< As its subscribers are.
+    bool held = false;    ///< Messages wait for the peer's next connection, in front of others:
+    fifo<outgoing> first; ///< these, which this one left unsent.
+  };
+  /// Dial a kept peer: start() with `keep`, or dial_failed().
+  struct dial_kept {
+    keeper::keep_id keep = 0;
+    std::string endpoint;
+    duration within{};
+  };
+  /// Call session::keep_idle.
+  struct keep_connection {
+    connection_id connection = 0;
+    bool yes = true;
+  };
+  /// When this connection ends, hold what is sent to its peer, within these bounds.
+  struct hold_messages {
+    connection_id connection = 0;
+    node_id peer;
+    std::size_t bytes_max = 0;
+    std::uint64_t messages_max = 0;
+  };
+  /// Hold nothing for this peer any more; then give_back() what was.
+  struct release_held {
+    node_id peer;
   };
   /// Nothing more will be said about this connection.
   struct connection_over {
@@ -97,7 +123,8 @@ public:
 
   using output = std::variant<accept_connection, close_connection, end_connection, probe_connection,
                               tick_connection, adjust_connection, link_up, link_down,
-                              connection_over, tell_subscriber, answer_dial, finished>;
+                              connection_over, tell_subscriber, answer_dial, dial_kept,
+                              keep_connection, hold_messages, release_held, finished>;
 
   node(options how, time_point now);
 
@@ -107,6 +134,7 @@ public:
     session::role role = session::role::listener;
     std::string address; ///< Of the peer, "host:port"; its host is what handshakes are counted by.
     node_id expected;    ///< Who must answer, when dialing; "no node" for anybody.
+    keeper::keep_id keep = 0; ///< From `dial_kept`.
   };
   struct started {
     connection_id connection = 0;
@@ -126,6 +154,17 @@ public:
   /// which one, whose `link_down` follows; or `not_connected`.
   [[nodiscard]] result<connection_id> disconnect(const node_id& peer, std::string words,
                                                  duration drain);
+
+  // -- peers that stay ----------------------------------------------------------------
+
+  /// Dials at once and whenever the peer is gone. `bad_endpoint`, `bad_option`, `node_closed`.
+  [[nodiscard]] result<void> keep_connected(postbus::keep_connected what);
+  /// A connection stays as it is. False if the endpoint was not kept.
+  bool stop_keeping(const std::string& endpoint);
+  /// What `dial_kept` asked for led to no connection.
+  void dial_failed(keeper::keep_id keep, const error& why);
+  /// Messages that were held are not sent: told as `unsent`.
+  void give_back(const node_id& peer, const fifo<outgoing>& frames) { hand_back(peer, frames); }
 
   // -- messages to itself -------------------------------------------------------------
 
@@ -166,7 +205,9 @@ public:
   // -- time ---------------------------------------------------------------------------
 
   void tick(time_point now);
-  [[nodiscard]] time_point deadline() const noexcept { return wheel_.deadline(); }
+  [[nodiscard]] time_point deadline() const noexcept {
+    return std::min(wheel_.deadline(), keeper_.deadline());
+  }
 
   [[nodiscard]] std::optional<output> next();
 
@@ -199,6 +240,9 @@ private:
   void on_ended(connection_id id, ended& end);
   void hand_back(const node_id& peer, const fifo<outgoing>& frames);
   void push_own(const shared<received_frames>& frames);
+  void settle_keeper();
+  void tell_down(connection_id id, const connection& at, ended& end);
+  void answer_dial_of(connection_id id, result<node_id> peer);
   void answer(connection_id id, connection& at, result<node_id> peer);
   void answer_waiting_dials(const node_id& peer);
   void settle_peers();
@@ -227,6 +271,8 @@ private:
   // Dials that ended because the peer is connected already, while that connection still opens.
   std::map<node_id, std::vector<connection_id>> waiting_dials_;
   std::size_t window_share_;
+  keeper keeper_;
+  std::unordered_map<connection_id, keeper::keep_id> kept_dials_; // not yet answered
   loopback loopback_;
   std::uint64_t own_unclaimed_ = 0;
   bool closing_ = false;

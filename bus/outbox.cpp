@@ -162,6 +162,33 @@ void outbox::take_data(fifo<outgoing>& into) {
   data_ = {};
 }
 
+fifo<outgoing> outbox::put_first(fifo<outgoing> frames) {
+  fifo<outgoing> refused;
+  waiting all;
+  const auto add = [&](outgoing piece) {
+    all.bytes += piece.bytes();
+    all.frames += piece.frames;
+    all.queue.push_back(std::move(piece));
+  };
+  while (auto piece = frames.take_front()) {
+    // A run is of small frames, smaller than any bound that is told in a hello, or nearly.
+    while (piece->frames > 1 && piece->head_bytes > frame_bytes_max_) {
+      outgoing one;
+      split(*piece, one, {1, 1});
+      (one.bytes() - frame_header_bytes > frame_bytes_max_) ? (void)refused.push_back(one)
+                                                            : add(std::move(one));
+    }
+    if (piece->frames == 1 && piece->bytes() - frame_header_bytes > frame_bytes_max_)
+      refused.push_back(std::move(*piece));
+    else
+      add(std::move(*piece));
+  }
+  while (auto piece = data_.queue.take_front())
+    add(std::move(*piece));
+  data_ = std::move(all);
+  return refused;
+}
+
 void outbox::clear() noexcept {
   control_ = {};
   data_ = {};

@@ -59,6 +59,7 @@ public:
 
   /// Bodies above this are `too_large`: the smaller of both ends' bounds.
   void frame_bytes_max(std::uint32_t bytes) noexcept { frame_bytes_max_ = bytes; }
+  [[nodiscard]] std::uint32_t frame_bytes_max() const noexcept { return frame_bytes_max_; }
 
   /// Frames a copy of `body`.
   send_outcome push(lane which, codecs::frame_header header, std::span<const std::byte> body);
@@ -79,6 +80,10 @@ public:
 
   /// Moves all data to the back of `into`, closed or not.
   void take_data(fifo<outgoing>& into);
+
+  /// Puts data in front of what waits, whatever the bounds. Returns what has a body above
+  /// `frame_bytes_max`.
+  fifo<outgoing> put_first(fifo<outgoing> frames);
 
   /// Waiting in the data lane.
   [[nodiscard]] std::size_t data_bytes() const noexcept { return data_.bytes; }

@@ -121,6 +121,7 @@ public:
   void takes_messages(bool yes);
   /// Another share of the node's memory; a larger window shrinks as it is used up.
   void window_bytes_max(std::size_t bytes) noexcept { window_bytes_max_ = bytes; }
+  /// Whether it is not closed when idle. Before our hello is said the peer is asked for the same.
   void keep_idle(bool yes) noexcept { keep_idle_ = yes; }
 
   // -- out --------------------------------------------------------------------------
@@ -180,6 +181,7 @@ private:
   void begin_linger(const error& why, time_point now);
   void violate(errc code, std::string detail, time_point now);
   void end(const error& why);
+  void say_hello();
   void say(payload frame) { said_.push_back(std::move(frame)); }
   void tell(session_event event);
   void tell_gathered();
@@ -195,7 +197,7 @@ private:
   [[nodiscard]] std::uint64_t window_frames() const noexcept;
   [[nodiscard]] bool is_busy() const noexcept;
   [[nodiscard]] bool may_become_idle() const noexcept {
-    return phase_ == phase::open && !keep_idle_ && !idle_told_;
+    return phase_ == phase::open && !keep_idle_ && !peer_keeps_ && !idle_told_;
   }
   [[nodiscard]] bool is_live() const noexcept {
     return phase_ == phase::open || phase_ == phase::draining;
@@ -218,6 +220,7 @@ private:
   limits bounds_;
   bool takes_messages_;
   bool keep_idle_;
+  bool peer_keeps_ = false; // and asks us not to close when idle
 
   phase phase_ = phase::hello;
   hello peer_;

@@ -132,6 +132,8 @@ void session::on_hello(const frame_view& frame, time_point now) {
   peer_ = std::move(*peer);
   peer_.init = peer_.init.copy(); // it outlives the read buffer it lies in
   peer_seen_ = true;
+  peer_keeps_ =
+    std::find(peer_.features.begin(), peer_.features.end(), keep_feature) != peer_.features.end();
   check_hello(now);
 }
 

@@ -233,6 +233,9 @@ private:
           to->session.takes_messages(adjust->takes_messages);
           to->session.window_bytes_max(adjust->window_bytes_max);
         }
+      } else if (auto* keep = std::get_if<core::keep_connection>(&*what)) {
+        if (auto* to = of(keep->connection))
+          to->session.keep_idle(keep->yes);
       } else if (auto* up = std::get_if<core::link_up>(&*what)) {
         for (const auto& [id, peer] : at.links)
           law(peer != up->peer, "two links to one peer");
@@ -274,6 +277,10 @@ private:
         story += ", " + std::to_string(gone->messages_unclaimed) + " of "
                  + std::to_string(gone->messages_received) + " unclaimed";
       story += ") ";
+    } else if (const auto* kept = std::get_if<keep_state>(&event)) {
+      story += "keep_state(" + std::string(to_string(kept->status)) + ") ";
+    } else if (std::holds_alternative<unsent>(event)) {
+      story += "unsent ";
     } else {
       story += std::holds_alternative<closing>(event) ? "closing " : "closed ";
     }

@@ -110,6 +110,7 @@ void program::told(const node_event& what, time_point now) {
         check_account(is, down);
       },
       [&](const unsent&) { require(false, law::events, "unsent, which nobody asked for"); },
+      [&](const keep_state&) { require(false, law::events, "nobody is kept here"); },
       [&](const closing&) { check_event(kind::closing, {}, "closing"); },
       [&](const closed&) {
         check_event(kind::closed, {}, "closed");

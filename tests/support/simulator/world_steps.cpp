@@ -285,6 +285,10 @@ void world::obey(host& at, core::output& what) {
                },
                [&](core::tick_connection& to) { order(at, to.connection, what); },
                [&](core::adjust_connection& to) { order(at, to.connection, what); },
+               [&](core::keep_connection& to) { order(at, to.connection, what); },
+               [](core::dial_kept&) {}, // nobody is kept here
+               [](core::hold_messages&) {},
+               [](core::release_held&) {},
                [&](core::link_up& up) { link_up(at, up); },
                [&](core::link_down& down) { link_down(at, down); },
                [&](core::connection_over& over) {
