@@ -23,7 +23,8 @@ struct settle_receipts {
 struct command {
   std::variant<bus::node::accept_connection, bus::node::close_connection, bus::node::end_connection,
                bus::node::probe_connection, bus::node::tick_connection,
-               bus::node::adjust_connection, bus::node::keep_connection>
+               bus::node::adjust_connection, bus::node::keep_connection, bus::node::send_request,
+               bus::node::send_cancel, bus::node::send_answer>
     what;
 };
 /// To a connection: bytes were left over from its last turn.
@@ -94,12 +95,53 @@ struct ask_decide {
   decide what;
   answer<bool> reply;
 };
+struct ask_look {
+  std::string endpoint;
+  duration within;
+  answer<connection_request> told;
+};
+/// Agrees to a peer, and waits until it is open.
+struct ask_open {
+  std::uint64_t connection = 0;
+  answer<node_id> told;
+};
+/// From the last copy of a question that nobody answered.
+struct drop_request {
+  std::uint64_t connection = 0;
+};
 struct ask_spawn {
   std::function<caf::behavior(caf::event_based_actor*)> what;
   answer<caf::actor> reply;
 };
 struct ask_close {
   close_node how;
+};
+struct ask_request {
+  send_request what;
+  answer<reply> told;
+};
+struct ask_cancel {
+  std::uint64_t key = 0;
+};
+struct ask_handle {
+  handle_requests what;
+  answer<handler> reply;
+};
+struct ask_handle_function {
+  std::function<void(const incoming_request&)> what;
+  std::vector<tag_range> tags;
+  answer<handler> reply;
+};
+/// To the actor of a handling function: no request comes behind this.
+struct last_request {};
+struct ask_stop_handling {
+  std::uint64_t id = 0;
+};
+/// From whoever holds a peer's request.
+struct ask_respond {
+  bus::connection_id connection = 0;
+  bus::correlation_id id = 0;
+  bus::request_answer what;
 };
 /// To the node: end everything at once; the runtime has waited long enough.
 struct ask_end {};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "postbus/actors/caf.hpp"
+#include "postbus/actors/request_messages.hpp"
 #include "postbus/actors/setting_messages.hpp"
 #include "postbus/bus/batch.hpp"
 #include "postbus/bus/endpoint.hpp"
@@ -27,6 +28,20 @@ struct connect {
   std::string endpoint;
   duration within =
     std::chrono::seconds(10); ///< Name resolution, all addresses and handshake together.
+};
+
+/// Connect to see who is there. Answered with the peer's id and init message, which await `decide` or
+/// `connect_to` within the decision time; or with the step that failed. Who is connected already: `already_connected`.
+struct look_at {
+  std::string endpoint;
+  duration within =
+    std::chrono::seconds(10); ///< Name resolution, all addresses and handshake together.
+};
+
+/// Agree to a peer that asked, or that was looked at. Answered with its id once messages may be sent, or
+/// with why they may not.
+struct connect_to {
+  std::uint64_t connection = 0; ///< As in the `connection_request`.
 };
 
 /// Send to a connected peer. Answered with what became of it.
@@ -96,8 +111,10 @@ struct close_node {
 
 /// A node actor, for `self->request(node.actor(), …)`.
 using node_actor = caf::typed_actor<
-  sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
-  sig<subscription(subscribe)>, sig<bool(unsubscribe)>, sig<bool(decide)>, sig<closed(close_node)>,
+  sig<std::string(listen)>, sig<node_id(connect)>, sig<connection_request(look_at)>,
+  sig<node_id(connect_to)>, sig<send_outcome(send_message)>, sig<subscription(subscribe)>,
+  sig<bool(unsubscribe)>, sig<bool(decide)>, sig<closed(close_node)>, sig<reply(send_request)>,
+  sig<bool(cancel_request)>, sig<handler(handle_requests)>, sig<bool(stop_handling)>,
   // -- actors/setting_messages.hpp
   sig<void(set_init_message)>, sig<void(set_idle_time)>, sig<void(set_bounds)>,
   sig<endpoint_list(listen_defaults)>, sig<endpoint_list(list_addresses)>,
@@ -130,9 +147,19 @@ struct ask_subscribe;
 struct ask_unsubscribe;
 struct ask_decide;
 struct ask_spawn;
+struct ask_look;
+struct ask_open;
+struct drop_request;
 struct ask_close;
 struct ask_end;
 struct node_task;
+struct ask_request;
+struct ask_cancel;
+struct ask_handle;
+struct ask_handle_function;
+struct last_request;
+struct ask_stop_handling;
+struct ask_respond;
 } // namespace postbus::actors
 
 #define POSTBUS_MESSAGE_TYPES(X)                                                                   \
@@ -195,6 +222,26 @@ struct node_task;
   X(postbus::actors::ask_spawn)                                                                    \
   X(postbus::actors::ask_close)                                                                    \
   X(postbus::actors::ask_end)                                                                      \
-  X(postbus::actors::node_task)
+  X(postbus::actors::node_task)                                                                    \
+  X(postbus::send_request)                                                                         \
+  X(postbus::reply)                                                                                \
+  X(postbus::cancel_request)                                                                       \
+  X(postbus::handle_requests)                                                                      \
+  X(postbus::handler)                                                                              \
+  X(postbus::stop_handling)                                                                        \
+  X(postbus::incoming_request)                                                                     \
+  X(postbus::request_called_off)                                                                   \
+  X(postbus::look_at)                                                                              \
+  X(postbus::connect_to)                                                                           \
+  X(postbus::actors::ask_look)                                                                     \
+  X(postbus::actors::ask_open)                                                                     \
+  X(postbus::actors::drop_request)                                                                 \
+  X(postbus::actors::ask_request)                                                                  \
+  X(postbus::actors::ask_cancel)                                                                   \
+  X(postbus::actors::ask_handle)                                                                   \
+  X(postbus::actors::ask_handle_function)                                                          \
+  X(postbus::actors::last_request)                                                                 \
+  X(postbus::actors::ask_stop_handling)                                                            \
+  X(postbus::actors::ask_respond)
 
 POSTBUS_DECLARE_MESSAGE_TYPES(POSTBUS_MESSAGE_TYPES)

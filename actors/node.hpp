@@ -63,6 +63,33 @@ private:
   std::shared_ptr<actors::link> link_;
 };
 
+/// How to ask.
+struct request_options {
+  std::uint16_t tag = 0; ///< For the handler: which one has it depends on the tag.
+  duration within = std::chrono::seconds(10); ///< Then the answer is `timeout`.
+};
+
+/// A request whose answer is on its way. Gives it up when it goes.
+class pending_reply {
+public:
+  pending_reply(pending_reply&& other) noexcept;
+  pending_reply& operator=(pending_reply&& other) noexcept;
+  ~pending_reply();
+
+  /// Waits for the answer, which is given once. `timeout` when it is not there `within`: it may be waited for
+  /// again. `would_deadlock` on a loop.
+  [[nodiscard]] result<reply> wait(duration within);
+  /// Nobody waits any more; the handler is told, and the answer is `canceled` unless it is there already.
+  void cancel();
+
+private:
+  friend class node;
+  struct state;
+  explicit pending_reply(std::unique_ptr<state> what) noexcept;
+
+  std::unique_ptr<state> state_;
+};
+
 class node {
 public:
   // No moves of its own: what was moved away goes on answering.
@@ -82,6 +109,15 @@ public:
   /// answered the same. Fails with the step that failed: `resolve_failed`, `connect_failed`, `timeout`,
   /// `wrong_node`, `rejected` with the peer's words, and so on.
   [[nodiscard]] result<node_id> connect(std::string_view endpoint,
+                                        duration within = std::chrono::seconds(10)) const;
+
+  /// Connects to see who is there: look at id and init message, then `connect` to it or `reject` it within the
+  /// decision time. Who is connected already: `already_connected`.
+  [[nodiscard]] result<connection_request>
+  connect_request(std::string_view endpoint, duration within = std::chrono::seconds(10)) const;
+  /// Agrees to a peer that was looked at, or that asks to be connected, and waits until messages may be sent.
+  /// `not_connected` when it was answered before, or too late; else as above.
+  [[nodiscard]] result<node_id> connect(const connection_request& request,
                                         duration within = std::chrono::seconds(10)) const;
 
   /// Listens on a free port of every address, over IPv4 and over IPv6, and says on which: what works of
@@ -166,9 +202,33 @@ public:
   /// Ends a subscription; what waits for it is let go.
   void unsubscribe(subscription which) const;
 
-  /// Answers a `connection_request`. False if it was too late.
+  /// Answers a `connection_request`, and does not wait for what comes of it. False if it was too late.
   bool accept(const connection_request& request) const;
   bool reject(const connection_request& request, std::string_view reason) const;
+
+  /// Asks `to`, which may be this node itself, and waits for the answer, `how.within` at the longest. Errors as
+  /// of the message `send_request`. Not ordered with messages, and not held up by them.
+  template <class T>
+  [[nodiscard]] result<reply> request(const node_id& to, const T& value,
+                                      request_options how = {}) const;
+  /// The same with bytes, which the handler sees as opaque.
+  [[nodiscard]] result<reply> request_bytes(const node_id& to, payload bytes,
+                                            request_options how = {}) const;
+  /// Asks and does not wait: the answer is taken, or given up, with what this returns.
+  template <class T>
+  [[nodiscard]] pending_reply start_request(const node_id& to, const T& value,
+                                            request_options how = {}) const;
+  [[nodiscard]] pending_reply start_request_bytes(const node_id& to, payload bytes,
+                                                  request_options how = {}) const;
+
+  /// Has an actor handle requests, as the message of the same name does. `bad_option` without one.
+  result<handler> handle(const handle_requests& what) const;
+  /// The same with a function, which is called with one request at a time, on the actor system's threads.
+  /// One that throws has failed with `handler_lost` and the exception's words, and is called again.
+  result<handler> handle(std::function<void(const incoming_request&)> what,
+                         std::vector<tag_range> tags = {}) const;
+  /// No more requests go to a handler; those that it has it may answer.
+  void stop_handling(handler which) const;
 
   /// Spawns an actor that lives on this node's loop: between a message on the socket and its handler
   /// there is no other thread. For handlers that are short; one that computes or waits holds up every
@@ -190,6 +250,8 @@ private:
     : access_(std::move(access)) {}
   [[nodiscard]] postbus::inbox make_inbox(bool decides) const;
   bool answer_incoming(decide what) const;
+  [[nodiscard]] pending_reply start_packed(result<send_request> what,
+                                           const request_options& how) const;
   [[nodiscard]] std::vector<send_outcome> send_body_to(std::span<const node_id> peers,
                                                        const payload& body, bool opaque,
                                                        const send_options& how) const;
@@ -198,19 +260,6 @@ private:
 };
 
 // -- values ---------------------------------------------------------------------------
-
-namespace actors {
-
-/// Packs text as text, also a literal with its length; everything else as msgpack-c does.
-template <class T>
-[[nodiscard]] result<void> pack_any(codecs::byte_buffer& into, const T& value) {
-  if constexpr (std::convertible_to<const T&, std::string_view>)
-    return codecs::pack_value(into, std::string_view(value));
-  else
-    return codecs::pack_value(into, value);
-}
-
-} // namespace actors
 
 template <class T>
 send_outcome sender::send(const T& value, send_options how) {
@@ -248,6 +297,16 @@ result<send_message> send_message::of(const node_id& to, const T& value, std::ui
   if (auto done = actors::pack_any(packed, value); !done)
     return done.error();
   return send_message{to, packed.release(), tag, false};
+}
+
+template <class T>
+pending_reply node::start_request(const node_id& to, const T& value, request_options how) const {
+  return start_packed(send_request::of(to, value, how.tag), how);
+}
+
+template <class T>
+result<reply> node::request(const node_id& to, const T& value, request_options how) const {
+  return start_request(to, value, how).wait(duration::max());
 }
 
 } // namespace postbus

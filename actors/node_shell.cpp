@@ -4,6 +4,7 @@
 #include "postbus/actors/dialer.hpp"
 #include "postbus/actors/guest.hpp"
 #include "postbus/actors/listener.hpp"
+#include "postbus/bus/orders.hpp"
 #include "postbus/bus/overloaded.hpp"
 
 #include <algorithm>
@@ -48,6 +49,18 @@ caf::behavior node_shell::make_behavior() {
       start_dialing(ask.endpoint, ask.within, reply);
       return promised;
     },
+    [this](const look_at& ask) {
+      answer<connection_request> reply;
+      auto promised = promise(reply);
+      start_looking(ask.endpoint, ask.within, reply);
+      return promised;
+    },
+    [this](const connect_to& ask) {
+      answer<node_id> reply;
+      auto promised = promise(reply);
+      open_request(ask.connection, reply);
+      return promised;
+    },
     [this](const send_message& what) { return send_one(what); },
     [this](const subscribe& ask) -> caf::result<subscription> {
       if (!ask.subscriber)
@@ -66,7 +79,33 @@ caf::behavior node_shell::make_behavior() {
       start_closing(how);
       return promised;
     },
+    [this](const send_request& what) {
+      const asker who{sender_id(), what.key}; // a promise takes the sender with it
+      answer<reply> told;
+      auto promised = promise(told);
+      start_request(what, who, told);
+      return promised;
+    },
+    [this](const cancel_request& what) {
+      return give_up_request({sender_id(), what.key});
+    },
+    [this](const handle_requests& what) -> caf::result<handler> {
+      if (!what.by)
+        return to_caf({errc::bad_option, blame::local, "no handler"});
+      return start_handling(what);
+    },
+    [this](const stop_handling& what) { return end_handling(what.which.id); },
     // -- from handles on plain threads
+    [this](const ask_request& ask) {
+      start_request(ask.what, {0, ask.what.key}, ask.told);
+    },
+    [this](const ask_cancel& ask) {
+      give_up_request({0, ask.key});
+    },
+    [this](const ask_handle& ask) { ask.reply(start_handling(ask.what)); },
+    [this](const ask_handle_function& ask) { ask.reply(start_function(ask)); },
+    [this](const ask_stop_handling& ask) { end_handling(ask.id); },
+    [this](const ask_respond& what) { respond(what); },
     [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },
     [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
     [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },
@@ -79,6 +118,12 @@ caf::behavior node_shell::make_behavior() {
         stop_telling(found->first);
     },
     [this](const ask_decide& ask) { ask.reply(settle_request(ask.what)); },
+    [this](const ask_look& ask) { start_looking(ask.endpoint, ask.within, ask.told); },
+    [this](const ask_open& ask) { open_request(ask.connection, ask.told); },
+    [this](const drop_request& gone) {
+      held_.erase(gone.connection);
+      (void)settle_request({gone.connection, false, "the request was dropped"});
+    },
     [this](const ask_spawn& ask) { ask.reply(spawn_on<guest>(system(), home(), ask.what)); },
     [this](const ask_close& ask) { start_closing(ask.how); },
     [this](const ask_end&) {
@@ -142,23 +187,15 @@ void node_shell::leave() {
   connections_.clear();
   connecting_.clear();
   disconnecting_.clear();
+  looking_.clear();
+  held_.clear();
   audiences_.clear();
   waiting_for_close_.clear();
+  leave_requests();
   access_->close();
 }
 
 // -- what users ask -----------------------------------------------------------------
-
-result<endpoint> node_shell::offered(const std::string& text) {
-  auto where = endpoint::parse(text);
-  if (!where)
-    return where;
-  if (!where->dialect.empty())
-    return error{errc::unsupported, blame::local, "the dialect " + where->dialect + " in " + text};
-  if (where->over != endpoint::transport::tcp)
-    return error{errc::unsupported, blame::local, "TLS in " + text};
-  return where;
-}
 
 void node_shell::start_listening(const std::string& text, const answer<std::string>& reply) {
   const auto where = offered(text);
@@ -181,7 +218,7 @@ void node_shell::start_listening(const std::string& text, const answer<std::stri
 }
 
 void node_shell::start_dialing(const std::string& text, duration within,
-                               const answer<node_id>& reply) {
+                               const answer<node_id>& reply, answer<connection_request> looks) {
   const auto where = offered(text);
   if (!where)
     return reply(where.error());
@@ -192,7 +229,7 @@ void node_shell::start_dialing(const std::string& text, duration within,
   const auto id = ++last_dial_;
   auto who =
     std::make_shared<dialer>(home(), dialer::options{*where, within, id, caf::actor{this}});
-  dials_.emplace(id, dial{who, *where, later(steady_now(), within), reply, 0});
+  dials_.emplace(id, dial{who, *where, later(steady_now(), within), reply, std::move(looks), 0});
   who->start();
 }
 
@@ -230,6 +267,41 @@ bool node_shell::settle_request(const decide& what) {
   return in_time;
 }
 
+void node_shell::start_looking(const std::string& text, duration within,
+                               const answer<connection_request>& reply) {
+  // Until there is somebody to look at, the dial's own answer is that there is nobody.
+  answer<node_id> outcome([reply](result<node_id>&& told) {
+    reply(told ? error{errc::already_connected, blame::local, to_string(*told)} : told.error());
+  });
+  start_dialing(text, within, outcome, reply);
+}
+
+// Whoever waits for the outcome is told now, not who looked: that one has been answered.
+void node_shell::open_request(std::uint64_t connection, const answer<node_id>& reply) {
+  auto before = connecting_.extract(connection);
+  const auto endpoints = before.empty() ? std::vector<std::string>{} : before.mapped().endpoints;
+  connecting_.emplace(connection, dialed{endpoints, reply});
+  if (settle_request({connection, true, {}}))
+    return;
+  connecting_.erase(connection);
+  if (!before.empty())
+    connecting_.insert(std::move(before));
+  reply(error{errc::not_connected, blame::local, "it was answered before, or is too late"});
+}
+
+// All copies of one question hold the same thing, whose end has the peer refused.
+connection_request node_shell::held(connection_request what) {
+  auto& known = held_[what.connection];
+  what.hold = known.lock();
+  if (!what.hold) {
+    what.hold = std::shared_ptr<const void>(
+      static_cast<const void*>(this), [shell = access_->shell(), connection = what.connection](
+                                        const void*) { shell->wake(drop_request{connection}); });
+    known = what.hold;
+  }
+  return what;
+}
+
 void node_shell::start_closing(const close_node& how) {
   for (const auto& [id, each] : listeners_) {
     post(each.actor, finish{});
@@ -259,8 +331,8 @@ void node_shell::on_dial_done(const dial_done& told) {
     refuse_dial(of, told.why);
     return drive();
   }
-  auto started =
-    core_.start({bus::session::role::dialer, told.socket->peer, of.where.expected, of.keep});
+  auto started = core_.start({bus::session::role::dialer, told.socket->peer, of.where.expected,
+                              static_cast<bool>(of.looks), of.keep});
   if (!started)
     return refuse_dial(of, started.error());
   // The time for connecting covers the handshake, too.
@@ -268,12 +340,14 @@ void node_shell::on_dial_done(const dial_done& told) {
   bounds.handshake_time_max = std::min(bounds.handshake_time_max, of.deadline - steady_now());
   connecting_.emplace(started->connection,
                       dialed{{to_string(of.where), told.socket->peer}, of.reply});
+  if (of.looks)
+    looking_.emplace(started->connection, of.looks);
   spawn_connection(std::move(*started), told.socket);
 }
 
 void node_shell::spawn_listening(std::shared_ptr<socket_box> socket) {
   // A node that closes takes nobody in; the socket closes with its box.
-  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}, 0}))
+  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}}))
     spawn_connection(std::move(*started), std::move(socket));
 }
 
@@ -300,21 +374,26 @@ void node_shell::obey(bus::node::output& what) {
   using core = bus::node;
   std::visit(
     bus::overloaded{
-      [&](core::accept_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::close_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::end_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::probe_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::tick_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::adjust_connection& order) { command_connection(order.connection, {order}); },
+      [&](bus::connection_order auto& order) { command_connection(order.connection, {order}); },
       [&](core::link_up& up) { on_link_up(up); },
       [&](core::link_down& down) { on_link_down(down); },
-      [&](core::connection_over& over) { connections_.erase(over.connection); },
+      [&](core::connection_over& over) {
+        connections_.erase(over.connection);
+        looking_.erase(over.connection);
+        held_.erase(over.connection);
+      },
       [&](core::tell_subscriber& told) { tell(told.what); },
+      [&](core::ask_dialer& asked) {
+        if (auto found = looking_.extract(asked.what.connection); !found.empty())
+          found.mapped()(held(std::move(asked.what)));
+      },
       [&](core::answer_dial& answered) { on_dial_answered(answered); },
       [&](core::dial_kept& order) { dial_for(order); },
-      [&](core::keep_connection& order) { command_connection(order.connection, {order}); },
       [&](core::hold_messages& order) { hold_for(order); },
       [&](core::release_held& order) { release(order.peer); },
+      [&](core::hand_over_request& asked) { hand_over(asked); },
+      [&](core::call_off_request& off) { call_off(off); },
+      [&](core::answer_request& answered) { take_answer(answered); },
       [&](core::finished&) { become_closed(); },
     },
     what);
@@ -326,6 +405,8 @@ void node_shell::tell(bus::subscriptions::output& what) {
     return;
   if (auto* messages = std::get_if<batch>(&what.what))
     found->second.who->take(std::move(*messages));
+  else if (auto* asks = std::get_if<connection_request>(&std::get<node_event>(what.what)))
+    found->second.who->take(node_event{held(std::move(*asks))});
   else
     found->second.who->take(std::get<node_event>(what.what));
 }

@@ -10,9 +10,12 @@
 #include "postbus/actors/loop.hpp"
 #include "postbus/actors/node_access.hpp"
 #include "postbus/actors/recipient.hpp"
+#include "postbus/actors/request_ticket.hpp"
 
+#include <map>
 #include <optional>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace postbus::actors {
@@ -56,6 +59,7 @@ private:
     endpoint where;
     time_point deadline;
     answer<node_id> reply;
+    answer<connection_request> looks;
     bus::keeper::keep_id keep = 0; ///< For a peer that shall stay.
   };
 
@@ -64,7 +68,13 @@ private:
 
   // -- what users ask -------------------------------------------------------------------
   void start_listening(const std::string& text, const answer<std::string>& reply);
-  void start_dialing(const std::string& text, duration within, const answer<node_id>& reply);
+  /// `looks`: the program sees the peer before it agrees, with this; empty when it does not.
+  void start_dialing(const std::string& text, duration within, const answer<node_id>& reply,
+                     answer<connection_request> looks = {});
+  void start_looking(const std::string& text, duration within,
+                     const answer<connection_request>& reply);
+  void open_request(std::uint64_t connection, const answer<node_id>& reply);
+  [[nodiscard]] connection_request held(connection_request what);
   subscription start_telling(bus::subscription_options wants, std::shared_ptr<recipient> who);
   bool stop_telling(bus::subscription_id id);
   bool settle_request(const decide& what);
@@ -72,6 +82,20 @@ private:
   [[nodiscard]] send_outcome send_one(const send_message& what);
   template <class T>
   [[nodiscard]] caf::typed_response_promise<T> promise(answer<T>& reply);
+
+  // -- requests: node_shell_requests.cpp --------------------------------------------------
+  /// An actor's id, 0 for handles; and the key that it chose.
+  using asker = std::pair<std::uint64_t, std::uint64_t>;
+  void start_request(const send_request& what, const asker& who, const answer<reply>& told);
+  bool give_up_request(const asker& who);
+  handler start_handling(const handle_requests& what);
+  handler start_function(const ask_handle_function& what);
+  bool end_handling(bus::handler_id id);
+  void respond(const ask_respond& what);
+  void hand_over(bus::node::hand_over_request& what);
+  void call_off(const bus::node::call_off_request& what);
+  void take_answer(bus::node::answer_request& what);
+  void leave_requests();
 
   // -- what its actors tell --------------------------------------------------------------
   void on_dial_done(const dial_done& told);
@@ -94,6 +118,7 @@ private:
   void command_connection(bus::connection_id id, command what);
   void become_closed();
   void arm_timer();
+  [[nodiscard]] std::uint64_t sender_id() { return current_sender() ? current_sender()->id() : 0; }
   [[nodiscard]] caf::strong_actor_ptr self() { return caf::strong_actor_ptr{this->ctrl()}; }
 
   bus::node core_;
@@ -108,7 +133,11 @@ private:
     std::vector<std::string> endpoints; ///< As it was asked for, and where that led.
     answer<node_id> reply;
   };
-  std::unordered_map<bus::connection_id, dialed> connecting_; // not yet answered
+  std::unordered_map<bus::connection_id, answer<connection_request>>
+    looking_; // dialed to be looked at
+  std::unordered_map<bus::connection_id, std::weak_ptr<const void>>
+    held_;                                                    // questions in programs' hands
+  std::unordered_map<bus::connection_id, dialed> connecting_; // whose outcome is awaited
   std::unordered_map<bus::connection_id, std::vector<answer<disconnected>>> disconnecting_;
   std::unordered_map<std::uint64_t, dial> dials_;
   std::uint64_t last_dial_ = 0;
@@ -120,6 +149,21 @@ private:
   std::uint64_t last_listener_ = 0;
   std::unordered_map<node_id, std::shared_ptr<actors::link>> holds_; // for peers that stay
   std::unordered_map<bus::subscription_id, audience> audiences_;
+  struct question {
+    asker who;
+    answer<reply> told;
+  };
+  std::unordered_map<bus::correlation_id, question> questions_; // asked here, not yet answered
+  std::map<asker, bus::correlation_id> askers_;                 // of those that may be given up
+  struct registration {
+    caf::actor by;
+    bool tell_called_off = false;
+    bool is_function = false; ///< Its actor is this node's own.
+  };
+  std::unordered_map<bus::handler_id, registration> handlers_;
+  std::map<std::pair<bus::connection_id, bus::correlation_id>, std::weak_ptr<const request_ticket>>
+    handed_over_;
+  std::uint64_t last_request_ = 0;
   std::vector<answer<closed>> waiting_for_close_;
   bool finished_ = false;
 };

@@ -38,7 +38,7 @@ void node_shell::dial_for(const bus::node::dial_kept& order) {
   const auto id = ++last_dial_;
   auto who =
     std::make_shared<dialer>(home(), dialer::options{*where, order.within, id, caf::actor{this}});
-  dials_.emplace(id, dial{who, *where, later(steady_now(), order.within), {}, order.keep});
+  dials_.emplace(id, dial{who, *where, later(steady_now(), order.within), {}, {}, order.keep});
   who->start();
 }
 

@@ -89,6 +89,17 @@ result<void> node_shell::idle_time(duration longest) {
 
 // -- listening ------------------------------------------------------------------------
 
+result<endpoint> node_shell::offered(const std::string& text) {
+  auto where = endpoint::parse(text);
+  if (!where)
+    return where;
+  if (!where->dialect.empty())
+    return error{errc::unsupported, blame::local, "the dialect " + where->dialect + " in " + text};
+  if (where->over != endpoint::transport::tcp)
+    return error{errc::unsupported, blame::local, "TLS in " + text};
+  return where;
+}
+
 // What the two answers have in common: the last one that comes answers for both.
 void node_shell::start_listening_everywhere(const answer<endpoint_list>& reply) {
   struct both {

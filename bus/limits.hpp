@@ -52,6 +52,12 @@ struct limits {
   /// Batches in a subscriber's mailbox before the next must wait for one to die.
   std::uint32_t batches_in_flight_max = 4;
 
+  // -- requests -----------------------------------------------------------------
+  /// Requests that one peer may have open here at a time; 0: none are taken.
+  std::uint32_t requests_in_flight_max = 1024;
+  /// Bytes of those together. A peer with none open is always taken one of any legal size.
+  std::uint32_t request_bytes_in_flight_max = 4u << 20;
+
   // -- quiet and lost -----------------------------------------------------------
   /// A side that has sent nothing for so long sends a ping.
   duration keepalive_time = std::chrono::seconds(15);

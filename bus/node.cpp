@@ -17,6 +17,7 @@ std::string host_of(const std::string& address) {
 node::node(options how, time_point now)
   : options_(std::move(how)), wheel_(now), peers_(options_.id),
     subscriptions_(options_.bounds.batches_in_flight_max),
+    requests_(options_.bounds.node_received_bytes_max),
     window_share_(options_.bounds.window_bytes_max), keeper_(options_.incarnation),
     loopback_(options_.own_charge) {}
 
@@ -34,6 +35,8 @@ result<node::started> node::start(start_options who) {
   auto& at = connections_[id];
   at.role = who.role;
   at.address = std::move(who.address);
+  at.asks = who.asks;
+  at.awaited = who.role == session::role::dialer;
   if (who.role == session::role::listener) {
     at.host = host_of(at.address);
     make_room(at.host);
@@ -105,6 +108,11 @@ void node::on(connection_id id, session_event event) {
                    id, {errc::idle, blame::local, {}}, options_.bounds.drain_time_max});
                },
                [&](probe_done& probe) { peers_.probed(id, probe.alive); },
+               [&](requested& asked) { on_requested(id, *at, std::move(asked)); },
+               [&](called_off& off) { on_called_off(id, off.id); },
+               [&](answered& end) { on_answered(end); },
+               [&](expired& late) { on_expired(late.id); },
+               [&](unasked& late) { on_unasked(late.id); },
                [&](ended& end) { on_ended(id, end); },
              },
              event);
@@ -115,6 +123,7 @@ void node::on(connection_id id, session_event event) {
 void node::on_hello(connection_id id, connection& at, hello peer) {
   at.peer = peer.id;
   at.init = std::move(peer.init);
+  at.takes = {peer.requests_max, peer.request_bytes_max, peer.frame_bytes_max};
   const auto refuse = [&](errc code, std::string text) {
     outputs_.push_back(close_connection{id, {code, blame::local, std::move(text)}, {}});
   };
@@ -130,13 +139,15 @@ void node::on_hello(connection_id id, connection& at, hello peer) {
 }
 
 bool node::decide(connection_id id, const result<void>& answer) {
-  const auto* at = find(id);
-  if (at == nullptr || !peers_.is_asked(id))
+  auto* at = find(id);
+  if (at == nullptr || !peers_.is_asked(id) || std::exchange(at->decided, true))
     return false;
-  if (answer)
+  if (answer) {
+    at->awaited = true;
     peers_.agreed(id);
-  else
+  } else {
     outputs_.push_back(close_connection{id, answer.error(), {}});
+  }
   settle_peers();
   return true;
 }
@@ -175,11 +186,12 @@ void node::on_ended(connection_id id, ended& end) {
   at.peer = end.peer;
   connections_.erase(found);
   wheel_.disarm(id);
+  drop_requests(id, end.reason);
   if (at.linked)
     tell_down(id, at, end);
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now
-  if (at.role == session::role::dialer && !at.answered) {
+  if (at.awaited) {
     const auto duplicate = end.reason.code == errc::already_connected && at.peer;
     if (duplicate && (peers_.find(at.peer) || peers_.pending(at.peer)))
       waiting_dials_[at.peer].push_back(id);
@@ -196,7 +208,7 @@ void node::on_ended(connection_id id, ended& end) {
 }
 
 void node::answer(connection_id id, connection& at, result<node_id> peer) {
-  if (at.role == session::role::dialer && !std::exchange(at.answered, true))
+  if (std::exchange(at.awaited, false))
     answer_dial_of(id, std::move(peer));
 }
 
@@ -254,8 +266,12 @@ void node::settle_peer_action(const peer_table::action& what) {
         const auto* at = find(ask.connection);
         if (at == nullptr)
           return;
-        if (at->role == session::role::listener && subscriptions_.anybody_decides())
-          subscriptions_.push(connection_request{ask.connection, at->peer, at->init, at->address});
+        const auto dials = at->role == session::role::dialer;
+        connection_request question{ask.connection, at->peer, at->init, at->address, dials};
+        if (dials && at->asks)
+          outputs_.push_back(ask_dialer{std::move(question)});
+        else if (!dials && subscriptions_.anybody_decides())
+          subscriptions_.push(std::move(question));
         else
           peers_.agreed(ask.connection);
       },
@@ -341,6 +357,7 @@ void node::finish_if_done() {
     return;
   finished_ = true;
   wheel_.disarm(close_key);
+  drop_requests(own_connection, {errc::node_closed, blame::local, {}});
   subscriptions_.push(closed{});
   subscriptions_.hand_on_all();
 }
@@ -349,6 +366,10 @@ void node::tick(time_point now) {
   keeper_.tick(now, options_.bounds);
   settle_keeper();
   while (const auto due = wheel_.pop_due(now)) {
+    if (const auto own = own_deadlines_.find(*due); own != own_deadlines_.end()) {
+      on_expired(own->second);
+      continue;
+    }
     if (*due != close_key) {
       outputs_.push_back(tick_connection{*due});
       continue;
