@@ -11,6 +11,7 @@
 #include <caf/config.hpp>
 #include <caf/event_based_actor.hpp>
 #include <caf/logger.hpp>
+#include <caf/message_handler.hpp>
 #include <caf/scheduler.hpp>
 #include <caf/scoped_actor.hpp>
 #include <caf/send.hpp>

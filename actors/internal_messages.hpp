@@ -11,6 +11,7 @@ namespace postbus::actors {
 
 struct socket_box; // an open, connected socket on its way to its connection actor
 class recipient;
+class node_shell;
 
 /// To a connection: frames wait in its link.
 struct drain_link {};
@@ -22,14 +23,18 @@ struct settle_receipts {
 struct command {
   std::variant<bus::node::accept_connection, bus::node::close_connection, bus::node::end_connection,
                bus::node::probe_connection, bus::node::tick_connection,
-               bus::node::adjust_connection, bus::node::send_request, bus::node::send_cancel,
-               bus::node::send_answer, bus::node::report_connection>
+               bus::node::adjust_connection, bus::node::keep_connection, bus::node::send_request,
+               bus::node::send_cancel, bus::node::send_answer, bus::node::report_connection>
     what;
 };
 /// To a connection: bytes were left over from its last turn.
 struct next_turn {};
 /// To an actor that owns a socket or a timer: it may end now.
 struct finish {};
+/// To a listener: it may end now, and says when its endpoint is free.
+struct end_listening {
+  answer<bool> reply;
+};
 
 /// To the node: messages of a connection.
 struct frames_arrived {
@@ -149,5 +154,9 @@ struct ask_respond {
 };
 /// To the node: end everything at once; the runtime has waited long enough.
 struct ask_end {};
+/// From a handle: to be done on the node's loop.
+struct node_task {
+  std::function<void(node_shell&)> run;
+};
 
 } // namespace postbus::actors

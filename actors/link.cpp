@@ -14,8 +14,30 @@ constexpr auto look_again_time = std::chrono::milliseconds(100);
 
 } // namespace
 
-link::link(const limits& bounds, std::shared_ptr<outbox_budget> budget)
-  : budget_(std::move(budget)), box_(bounds) {}
+void outbox_budget::give_back(std::size_t bytes) {
+  left_.fetch_add(static_cast<std::int64_t>(bytes));
+  if (!wanted_.load() || !wanted_.exchange(false))
+    return;
+  std::vector<std::shared_ptr<waker>> waiting;
+  {
+    std::lock_guard guard(mutex_);
+    waiting.swap(waiting_);
+  }
+  for (const auto& each : waiting)
+    each->wake(drain_link{});
+}
+
+void outbox_budget::want(std::shared_ptr<waker> whom) {
+  {
+    std::lock_guard guard(mutex_);
+    if (std::find(waiting_.begin(), waiting_.end(), whom) == waiting_.end())
+      waiting_.push_back(std::move(whom));
+  }
+  wanted_.store(true);
+}
+
+link::link(const limits& bounds, std::shared_ptr<outbox_budget> budget, std::shared_ptr<waker> whom)
+  : budget_(std::move(budget)), connection_(std::move(whom)), box_(bounds) {}
 
 link::~link() {
   budget_->give_back(reserved_bytes_);
@@ -29,27 +51,34 @@ send_outcome link::push(codecs::frame_header header, const Body& body) {
 }
 
 send_outcome link::send(codecs::frame_header header, std::span<const std::byte> body,
-                        std::optional<duration> within) {
+                        std::optional<duration>& within) {
   return queue(header, body, within);
 }
 
 send_outcome link::send(codecs::frame_header header, const payload& body,
-                        std::optional<duration> within) {
+                        std::optional<duration>& within) {
   return queue(header, body, within);
 }
 
 template <class Body>
 send_outcome link::queue(codecs::frame_header header, const Body& body,
-                         std::optional<duration> within) {
-  {
-    std::unique_lock guard(mutex_);
-    // Nobody overtakes those who wait.
-    auto outcome = waiting_.empty() ? push(header, body) : send_outcome::congested;
-    if (outcome == send_outcome::congested && within)
-      outcome = wait_and_push(header, body, *within, guard);
-    if (outcome != send_outcome::accepted || std::exchange(awake_, true))
-      return outcome;
+                         std::optional<duration>& within) {
+  std::unique_lock guard(mutex_);
+  // Nobody overtakes those who wait.
+  auto outcome = waiting_.empty() ? push(header, body) : send_outcome::congested;
+  if (outcome == send_outcome::congested && within) {
+    const auto deadline = later(std::chrono::steady_clock::now(), *within);
+    outcome = wait_and_push(header, body, *within, guard);
+    within = std::max(deadline - std::chrono::steady_clock::now(), duration::zero());
   }
+  if (outcome == send_outcome::closed && successor_) {
+    const auto next = successor_;
+    guard.unlock();
+    return next->queue(header, body, within);
+  }
+  if (outcome != send_outcome::accepted || std::exchange(awake_, true))
+    return outcome;
+  guard.unlock();
   connection_->wake(drain_link{});
   return send_outcome::accepted;
 }
@@ -74,7 +103,77 @@ send_outcome link::wait_and_push(codecs::frame_header header, const Body& body, 
   waiting_.erase(place);
   if (!waiting_.empty())
     waiting_.front()->room.notify_one();
+  else if (!asking_.empty())
+    connection_->wake(drain_link{}); // whose pull finds whom to tell
   return outcome;
+}
+
+bool link::notify_writable(const caf::actor& whom, std::size_t bytes) {
+  std::vector<caf::actor> due;
+  {
+    std::lock_guard guard(mutex_);
+    if (box_.is_closed())
+      return false;
+    const auto known = std::find_if(asking_.begin(), asking_.end(),
+                                    [&](const auto& each) { return each.who == whom; });
+    if (known != asking_.end())
+      known->bytes = std::max(known->bytes, bytes);
+    else
+      asking_.push_back({whom, bytes});
+    due = take_due();
+  }
+  tell_writable(due);
+  return true;
+}
+
+bool link::has_room(std::size_t bytes) const {
+  if (!box_.has_room(bytes) || box_.data_frames() == 0)
+    return box_.data_frames() == 0;
+  // A link takes from the budget in steps; with less than one left it would be congested again.
+  const auto needed = box_.data_bytes() + codecs::frame_header_bytes + bytes;
+  return needed + reserve_step_bytes <= reserved_bytes_
+         || budget_->has(std::max(needed - std::min(needed, reserved_bytes_), reserve_step_bytes));
+}
+
+// Under the lock: who may be told now. Threads that wait go first.
+std::vector<caf::actor> link::take_due() {
+  std::vector<caf::actor> due;
+  if (asking_.empty() || !waiting_.empty())
+    return due;
+  if (box_.is_closed()) {
+    asking_.clear();
+    return due;
+  }
+  const auto take = [&] {
+    std::erase_if(asking_, [&](auto& each) {
+      const auto may = has_room(each.bytes);
+      if (may)
+        due.push_back(std::move(each.who));
+      return may;
+    });
+  };
+  take();
+  if (!asking_.empty() && box_.has_room()) { // the node's memory is what is short
+    budget_->want(connection_);
+    take();
+  }
+  return due;
+}
+
+// Without the lock: other people's mailboxes.
+void link::tell_writable(const std::vector<caf::actor>& whom) const {
+  for (const auto& each : whom)
+    post(each, writable{peer_});
+}
+
+void link::serve_waiting() {
+  if (waiting_.empty())
+    return;
+  if (box_.is_closed())
+    for (auto* sender : waiting_)
+      sender->room.notify_one();
+  else if (box_.has_room())
+    waiting_.front()->room.notify_one();
 }
 
 // Bytes are taken from the node's budget ahead, so that links seldom meet there; when it is nearly
@@ -110,19 +209,99 @@ void link::open(const node_id& peer, std::uint32_t frame_bytes_max) {
   box_.frame_bytes_max(frame_bytes_max);
 }
 
-void link::pull(bus::session& session, time_point now) {
-  std::lock_guard guard(mutex_);
-  session.pull(box_, now);
-  settle_reserve();
-  // What stays waits for credit or for the socket, and either brings the connection back here.
-  awake_ = box_.data_frames() > 0;
-  if (!waiting_.empty()) {
-    if (box_.is_closed())
-      for (auto* sender : waiting_)
-        sender->room.notify_one();
-    else if (box_.has_room())
-      waiting_.front()->room.notify_one();
+// What `take` leaves waits for credit or for the socket, and either brings the connection back here.
+template <class Take>
+bool link::pull_by(Take take) {
+  std::vector<caf::actor> due;
+  bool more = false;
+  {
+    std::lock_guard guard(mutex_);
+    more = take(box_);
+    settle_reserve();
+    awake_ = box_.data_frames() > 0;
+    serve_waiting();
+    if (!asking_.empty())
+      due = take_due();
   }
+  tell_writable(due);
+  return more;
+}
+
+void link::pull(bus::session& session, time_point now) {
+  pull_by([&](bus::outbox& box) {
+    session.pull(box, now);
+    return false;
+  });
+}
+
+bool link::pull(bus::node& core) {
+  return pull_by([&](bus::outbox& box) { return core.deliver_own(box); });
+}
+
+void link::pull_all(bus::node& core) {
+  pull_by([&](bus::outbox& box) {
+    core.deliver_all_own(box);
+    return false;
+  });
+}
+
+void link::shut() {
+  pull_by([&](bus::outbox& box) {
+    box.close();
+    box.clear();
+    return false;
+  });
+}
+
+// -- messages that are held ---------------------------------------------------------
+
+link::link(const link& like, std::size_t bytes_max, std::uint64_t frames_max)
+  : peer_(like.peer_), is_hold_(true), budget_(like.budget_),
+    connection_(std::make_shared<waker>()), box_(bytes_max, frames_max) {
+  box_.frame_bytes_max(like.box_.frame_bytes_max());
+}
+
+void link::successor(std::shared_ptr<link> next) {
+  std::lock_guard guard(mutex_);
+  successor_ = std::move(next);
+}
+
+void link::put_first(bus::fifo<bus::outgoing> frames) {
+  std::lock_guard guard(mutex_);
+  box_.put_first(std::move(frames));
+  if (box_.data_bytes() > reserved_bytes_) { // they had their place in an outbox, and keep it
+    budget_->overdraw(box_.data_bytes() - reserved_bytes_);
+    reserved_bytes_ = box_.data_bytes();
+  }
+}
+
+// Both locks are held: nobody else ever holds two.
+bus::fifo<bus::outgoing> link::hand_over(link& to) {
+  bus::fifo<bus::outgoing> frames;
+  box_.take_data(frames);
+  std::vector<asking_actor> asking;
+  asking.swap(asking_);
+  std::lock_guard guard(to.mutex_);
+  auto refused = to.box_.put_first(std::move(frames));
+  to.reserved_bytes_ += std::exchange(reserved_bytes_, 0);
+  to.asking_.insert(to.asking_.end(), asking.begin(), asking.end());
+  to.awake_ = true;
+  to.connection_->wake(drain_link{});
+  return refused;
+}
+
+void link::end_hold() {
+  box_.close();
+  asking_.clear();
+  serve_waiting();
+}
+
+bus::fifo<bus::outgoing> link::take_all() {
+  std::lock_guard guard(mutex_);
+  bus::fifo<bus::outgoing> frames;
+  box_.take_data(frames);
+  end_hold();
+  return frames;
 }
 
 std::uint64_t link::frames_waiting() {
@@ -151,11 +330,23 @@ void directory::remove(const link& gone) {
     in.links.erase(found);
 }
 
+std::vector<node_id> directory::peers() const {
+  std::vector<node_id> all;
+  for (const auto& in : shards_) {
+    std::shared_lock guard(in.mutex);
+    for (const auto& [peer, to] : in.links)
+      if (!to->is_hold())
+        all.push_back(peer);
+  }
+  return all;
+}
+
 std::size_t directory::size() const {
   std::size_t sum = 0;
   for (const auto& in : shards_) {
     std::shared_lock guard(in.mutex);
-    sum += in.links.size();
+    for (const auto& [peer, to] : in.links)
+      sum += to->is_hold() ? 0 : 1;
   }
   return sum;
 }

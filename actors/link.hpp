@@ -3,6 +3,7 @@
 #pragma once
 
 #include "postbus/actors/waker.hpp"
+#include "postbus/bus/node.hpp"
 #include "postbus/bus/outbox.hpp"
 #include "postbus/bus/session.hpp"
 #include "postbus/bus/time.hpp"
@@ -16,6 +17,7 @@
 #include <optional>
 #include <shared_mutex>
 #include <unordered_map>
+#include <vector>
 
 namespace postbus::actors {
 
@@ -37,17 +39,25 @@ public:
   void overdraw(std::size_t bytes) noexcept {
     left_.fetch_sub(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
   }
-  void give_back(std::size_t bytes) noexcept {
-    left_.fetch_add(static_cast<std::int64_t>(bytes), std::memory_order_relaxed);
+  void give_back(std::size_t bytes);
+  [[nodiscard]] bool has(std::size_t bytes) const noexcept {
+    return left_.load() >= static_cast<std::int64_t>(bytes);
   }
+  /// Has `whom` woken by the next `give_back`. Look again afterwards: one in between is not told.
+  void want(std::shared_ptr<waker> whom);
 
 private:
   std::atomic<std::int64_t> left_;
+  std::atomic<bool> wanted_{false};
+  std::mutex mutex_;
+  std::vector<std::shared_ptr<waker>> waiting_;
 };
 
 class link {
 public:
-  link(const limits& bounds, std::shared_ptr<outbox_budget> budget);
+  /// `whom` is woken when there is something to pull.
+  link(const limits& bounds, std::shared_ptr<outbox_budget> budget,
+       std::shared_ptr<waker> whom = std::make_shared<waker>());
   link(const link&) = delete;
   link& operator=(const link&) = delete;
   ~link();
@@ -58,11 +68,16 @@ public:
   // -- senders, any thread ------------------------------------------------------------
 
   /// Queues a copy of `body`, or says why not. Waits for room, if told to; first come, first served.
+  /// Leaves in `within` what is left of it.
   send_outcome send(codecs::frame_header header, std::span<const std::byte> body,
-                    std::optional<duration> within = std::nullopt);
+                    std::optional<duration>& within);
   /// Queues `body` itself, not copied when it is large.
   send_outcome send(codecs::frame_header header, const payload& body,
-                    std::optional<duration> within = std::nullopt);
+                    std::optional<duration>& within);
+
+  /// Tells `whom` once, by `writable`, that there is room for a message of so many bytes: at once, or
+  /// when there is. False if the connection is over; of an end that comes later nothing is told here.
+  bool notify_writable(const caf::actor& whom, std::size_t bytes);
 
   // -- the connection actor -----------------------------------------------------------
 
@@ -71,12 +86,41 @@ public:
   /// Lets the session take what it may; wakes who waits for room.
   void pull(bus::session& session, time_point now);
   [[nodiscard]] std::uint64_t frames_waiting();
+  /// The same for a node's link to itself. True when more can be pulled at once.
+  bool pull(bus::node& core);
+  /// Hands on what there is, for a node that is about to close, and ends.
+  void pull_all(bus::node& core);
+  /// Nothing is taken any more, and what is queued is dropped.
+  void shut();
+
+  // -- messages that are held while a peer is not connected ------------------------------
+
+  /// A link without a connection, for the peer of `like`: what is sent over it waits.
+  link(const link& like, std::size_t bytes_max, std::uint64_t frames_max);
+  /// What is sent over this link when its connection is over goes to `next`; null: nowhere.
+  void successor(std::shared_ptr<link> next);
+  /// Puts `frames` in front of what waits. They find room, whatever the bounds.
+  void put_first(bus::fifo<bus::outgoing> frames);
+  /// Hands what waits over to `to`, which is open and new, and ends. In between, `appear` is called:
+  /// whoever looks for the peer must find `to` from then on. Frames that are too large for `to` are returned.
+  template <class Appear>
+  [[nodiscard]] bus::fifo<bus::outgoing> move_to(link& to, Appear appear) {
+    std::lock_guard guard(mutex_);
+    auto refused = hand_over(to);
+    appear();
+    end_hold();
+    return refused;
+  }
+  /// Ends, and returns what waits.
+  [[nodiscard]] bus::fifo<bus::outgoing> take_all();
+  [[nodiscard]] bool is_hold() const noexcept { return is_hold_; }
   /// Whom senders wake.
   [[nodiscard]] const std::shared_ptr<waker>& connection() const noexcept { return connection_; }
 
 private:
   template <class Body>
-  send_outcome queue(codecs::frame_header header, const Body& body, std::optional<duration> within);
+  send_outcome queue(codecs::frame_header header, const Body& body,
+                     std::optional<duration>& within);
   template <class Body>
   send_outcome push(codecs::frame_header header, const Body& body);
   template <class Body>
@@ -84,19 +128,34 @@ private:
                              std::unique_lock<std::mutex>& guard);
   [[nodiscard]] bool reserve(std::size_t bytes);
   void settle_reserve();
+  [[nodiscard]] bool has_room(std::size_t bytes) const;
+  void serve_waiting();
+  template <class Take>
+  bool pull_by(Take take);
+  [[nodiscard]] bus::fifo<bus::outgoing> hand_over(link& to);
+  void end_hold();
+  [[nodiscard]] std::vector<caf::actor> take_due();
+  void tell_writable(const std::vector<caf::actor>& whom) const;
 
   node_id peer_;
+  const bool is_hold_ = false;
   const std::shared_ptr<outbox_budget> budget_;
-  const std::shared_ptr<waker> connection_ = std::make_shared<waker>();
+  const std::shared_ptr<waker> connection_;
 
   std::mutex mutex_;
   bus::outbox box_;
   bool awake_ = false; // the connection will pull without being told
   std::size_t reserved_bytes_ = 0;
+  std::shared_ptr<link> successor_;
   struct waiting_sender {
     std::condition_variable room;
   };
   std::list<waiting_sender*> waiting_; // the first is served first
+  struct asking_actor {
+    caf::actor who;
+    std::size_t bytes;
+  };
+  std::vector<asking_actor> asking_; // told when no thread waits any more
 };
 
 /// Who is reached over which link. Looked up by every send that names an id; changed when a
@@ -108,6 +167,8 @@ public:
   /// Removes `gone` unless another link has taken its place.
   void remove(const link& gone);
   [[nodiscard]] std::size_t size() const;
+  /// Everybody, in no order.
+  [[nodiscard]] std::vector<node_id> peers() const;
 
 private:
   static constexpr std::size_t shards = 16;

@@ -22,6 +22,12 @@ listener::listener(caf::actor_config& config, loop& home, options how)
 caf::behavior listener::make_behavior() {
   resolve();
   return {
+    [this](const end_listening& ask) {
+      asio::error_code ignored;
+      acceptor_.close(ignored);
+      ask.reply(true);
+      quit();
+    },
     [this](const finish&) { quit(); },
   };
 }

@@ -4,6 +4,7 @@
 
 #include "postbus/actors/caf.hpp"
 #include "postbus/actors/request_messages.hpp"
+#include "postbus/actors/setting_messages.hpp"
 #include "postbus/bus/batch.hpp"
 #include "postbus/bus/endpoint.hpp"
 #include "postbus/bus/events.hpp"
@@ -73,6 +74,19 @@ struct subscribe {
   bool decides = false; ///< `connection_request`, to be answered with `decide`.
 };
 
+/// Tell an actor once when there is room again for messages to `peer`, by `writable`: at once if there
+/// is. Of the end of the connection it is not told here but by `disconnected`. `not_connected`.
+struct notify_writable {
+  node_id peer;
+  caf::actor whom;
+  std::size_t bytes = 0; ///< Of the message that was not taken; may be left out below 256 KiB.
+};
+
+/// There is room again for messages to `peer`.
+struct writable {
+  node_id peer;
+};
+
 /// Names a subscription, to end it.
 struct subscription {
   std::uint64_t id = 0;
@@ -101,13 +115,18 @@ struct close_node {
 };
 
 /// A node actor, for `self->request(node.actor(), …)`.
-using node_actor =
-  caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>,
-                   sig<connection_request(look_at)>, sig<node_id(connect_to)>,
-                   sig<send_outcome(send_message)>, sig<subscription(subscribe)>,
-                   sig<bool(unsubscribe)>, sig<bool(decide)>, sig<node_statistics(get_statistics)>,
-                   sig<closed(close_node)>, sig<reply(send_request)>, sig<bool(cancel_request)>,
-                   sig<handler(handle_requests)>, sig<bool(stop_handling)>>;
+using node_actor = caf::typed_actor<
+  sig<std::string(listen)>, sig<node_id(connect)>, sig<connection_request(look_at)>,
+  sig<node_id(connect_to)>, sig<send_outcome(send_message)>, sig<subscription(subscribe)>,
+  sig<bool(unsubscribe)>, sig<bool(decide)>, sig<node_statistics(get_statistics)>,
+  sig<closed(close_node)>, sig<reply(send_request)>, sig<bool(cancel_request)>,
+  sig<handler(handle_requests)>, sig<bool(stop_handling)>,
+  // -- actors/setting_messages.hpp
+  sig<void(set_init_message)>, sig<void(set_idle_time)>, sig<void(set_bounds)>,
+  sig<endpoint_list(listen_defaults)>, sig<endpoint_list(list_addresses)>,
+  sig<bool(stop_listening)>, sig<peer_list(list_peers)>, sig<bool(is_connected)>,
+  sig<node_id(find_peer)>, sig<disconnected(disconnect)>, sig<send_outcomes(send_to_many)>,
+  sig<void(notify_writable)>, sig<void(keep_connected)>, sig<bool(stop_keeping)>>;
 
 } // namespace postbus
 
@@ -119,6 +138,7 @@ struct settle_receipts;
 struct command;
 struct next_turn;
 struct finish;
+struct end_listening;
 struct frames_arrived;
 struct session_told;
 struct arm_deadline;
@@ -140,6 +160,7 @@ struct ask_open;
 struct drop_request;
 struct ask_close;
 struct ask_end;
+struct node_task;
 struct ask_request;
 struct ask_cancel;
 struct ask_handle;
@@ -169,10 +190,31 @@ struct ask_respond;
   X(postbus::disconnected)                                                                         \
   X(postbus::closing)                                                                              \
   X(postbus::closed)                                                                               \
+  X(postbus::set_init_message)                                                                     \
+  X(postbus::set_idle_time)                                                                        \
+  X(postbus::set_bounds)                                                                           \
+  X(postbus::endpoint_list)                                                                        \
+  X(postbus::listen_defaults)                                                                      \
+  X(postbus::list_addresses)                                                                       \
+  X(postbus::stop_listening)                                                                       \
+  X(postbus::peer_list)                                                                            \
+  X(postbus::list_peers)                                                                           \
+  X(postbus::is_connected)                                                                         \
+  X(postbus::find_peer)                                                                            \
+  X(postbus::disconnect)                                                                           \
+  X(postbus::send_outcomes)                                                                        \
+  X(postbus::keep_connected)                                                                       \
+  X(postbus::stop_keeping)                                                                         \
+  X(postbus::keep_state)                                                                           \
+  X(postbus::notify_writable)                                                                      \
+  X(postbus::writable)                                                                             \
+  X(postbus::unsent)                                                                               \
+  X(postbus::send_to_many)                                                                         \
   X(postbus::actors::drain_link)                                                                   \
   X(postbus::actors::settle_receipts)                                                              \
   X(postbus::actors::command)                                                                      \
   X(postbus::actors::next_turn)                                                                    \
+  X(postbus::actors::end_listening)                                                                \
   X(postbus::actors::finish)                                                                       \
   X(postbus::actors::frames_arrived)                                                               \
   X(postbus::actors::session_told)                                                                 \
@@ -192,6 +234,7 @@ struct ask_respond;
   X(postbus::actors::ask_spawn)                                                                    \
   X(postbus::actors::ask_close)                                                                    \
   X(postbus::actors::ask_end)                                                                      \
+  X(postbus::actors::node_task)                                                                    \
   X(postbus::send_request)                                                                         \
   X(postbus::reply)                                                                                \
   X(postbus::cancel_request)                                                                       \

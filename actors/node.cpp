@@ -27,10 +27,10 @@ template <class Body>
 send_outcome sender::try_hand_over(const Body& body, bool opaque, const send_options& how) {
   const codecs::frame_header header{.flags = opaque ? codecs::frame_flag::opaque : std::uint8_t{0},
                                     .tag = how.tag};
-  const auto within = actors::loop::on_any() ? std::nullopt : how.within;
+  auto within = actors::loop::on_any() ? std::nullopt : how.within;
   // A link ends with its connection; the peer may have come back on another.
   for (int attempt = 0; attempt < 2; ++attempt) {
-    if (!link_ && !(link_ = from_->peers().find(to_)))
+    if (!link_ && !(link_ = from_->way_to(to_)))
       return send_outcome::closed;
     const auto outcome = link_->send(header, body, within);
     if (outcome != send_outcome::closed)
@@ -49,6 +49,10 @@ send_outcome sender::send_packed(codecs::byte_buffer& packed, const send_options
   if (packed.size() >= bus::outbox::refer_bytes_min)
     return hand_over(packed.release(), false, how);
   return hand_over(packed.bytes(), false, how);
+}
+
+send_outcome sender::send_body(const payload& body, bool opaque, const send_options& how) {
+  return hand_over(body, opaque, how);
 }
 
 send_outcome sender::send_bytes(std::span<const std::byte> bytes, send_options how) {

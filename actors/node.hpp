@@ -15,6 +15,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace postbus {
 
@@ -53,6 +54,7 @@ private:
   sender(std::shared_ptr<actors::node_access> from, const node_id& to)
     : from_(std::move(from)), to_(to) {}
   send_outcome send_packed(codecs::byte_buffer& packed, const send_options& how);
+  send_outcome send_body(const payload& body, bool opaque, const send_options& how);
   template <class Body>
   send_outcome hand_over(const Body& body, bool opaque, const send_options& how);
   template <class Body>
@@ -120,7 +122,52 @@ public:
   [[nodiscard]] result<node_id> connect(const connection_request& request,
                                         duration within = std::chrono::seconds(10)) const;
 
-  /// Packs `value` and queues it for `peer`; without `within` it never waits, so actors may call it.
+  /// Listens on a free port of every address, over IPv4 and over IPv6, and says on which: what works of
+  /// the two. `listen_failed` when neither does.
+  [[nodiscard]] result<std::vector<std::string>>
+  listen_defaults(duration within = std::chrono::seconds(10)) const;
+  /// Where this node listens, as `listen` answered.
+  [[nodiscard]] std::vector<std::string> addresses() const;
+  /// Listens there no more; connections that came in stay. False if it did not listen there. The
+  /// endpoint is free for others then.
+  bool stop_listening(std::string_view endpoint) const;
+
+  /// True while messages may be sent to `peer`. Never waits, as the next three do not.
+  [[nodiscard]] bool is_connected(const node_id& peer) const;
+  /// Open connections.
+  [[nodiscard]] std::size_t connection_count() const;
+  /// Everybody who is connected, in no order.
+  [[nodiscard]] std::vector<node_id> peers() const;
+  /// The connected peer that was dialed at this endpoint, by the words for it or by the address that
+  /// they led to. One that connected by itself has no endpoint here. `not_connected`, `bad_endpoint`.
+  [[nodiscard]] result<node_id> lookup(std::string_view endpoint) const;
+  /// Ends the connection to `peer` in order: what is queued leaves and is taken, within `drain`; the peer
+  /// is told `closed` and the words. Answers when it is over, with what subscribers are told; it may have
+  /// ended in another way. `not_connected`.
+  result<disconnected> disconnect(const node_id& peer, std::string_view words = {},
+                                  duration drain = std::chrono::seconds(5)) const;
+
+  /// Has whoever listens at an endpoint stay connected: see `keep_connected` in bus/keeper.hpp. Answers at once;
+  /// `keep_state` tells each change. `bad_endpoint`, `unsupported`, `bad_option` when it is kept already.
+  result<void> keep_connected(const postbus::keep_connected& what) const;
+  result<void> keep_connected(std::string_view endpoint) const;
+  /// Keeps it no more. A connection stays as it is; what was held for a missing one is told as `unsent`.
+  /// False if it was not kept.
+  bool stop_keeping(std::string_view endpoint) const;
+
+  /// What peers are shown before they decide, from now on. `bad_option` above 8 KiB.
+  result<void> init_message(payload init) const;
+  /// The same with a value, packed.
+  template <class T>
+  result<void> init_message(const T& value) const;
+  /// The idle time of connections that begin later. `bad_option` unless above three keepalive times.
+  result<void> idle_time(duration longest) const;
+  /// All bounds, for connections that begin later; what the node counts or shares out between
+  /// connections holds at once. `bad_option` with what does not fit together, or cannot be changed.
+  result<void> bounds(const limits& changed) const;
+
+  /// Packs `value` and queues it for `peer`, which may be this node itself: what it sends to itself
+  /// comes to its own subscribers, in order and held back when they are slow. Without `within` it never waits, so actors may call it.
   /// `accepted` means: sent in order, once, unless the connection ends before; then `disconnected`
   /// says how many were confirmed.
   template <class T>
@@ -130,6 +177,19 @@ public:
                           send_options how = {}) const;
   /// The same without copying large ones.
   send_outcome send_bytes(const node_id& peer, const payload& bytes, send_options how = {}) const;
+  /// Packs `value` once and queues it for each of `peers`; says what became of it, in their order. With
+  /// `within` all of them together have that time.
+  template <class T>
+  std::vector<send_outcome> send_to(std::span<const node_id> peers, const T& value,
+                                    send_options how = {}) const;
+  /// Queues bytes for each of `peers`, not copied when they are large.
+  std::vector<send_outcome> send_bytes_to(std::span<const node_id> peers, const payload& bytes,
+                                          send_options how = {}) const;
+  /// Has `whom` told once, by `writable`, when there is room again for messages to `peer`: at once if
+  /// there is. Of the end of the connection it hears by `disconnected`. `bytes` are those of the message
+  /// that was not taken, and may be left out below 256 KiB. `not_connected`. Never waits.
+  result<void> notify_writable(const node_id& peer, const caf::actor& whom,
+                               std::size_t bytes = 0) const;
   /// For sending much to one peer: 15 ns to reach instead of a look-up.
   [[nodiscard]] sender to(const node_id& peer) const;
 
@@ -198,6 +258,9 @@ private:
   bool answer_incoming(decide what) const;
   [[nodiscard]] pending_reply start_packed(result<send_request> what,
                                            const request_options& how) const;
+  [[nodiscard]] std::vector<send_outcome> send_body_to(std::span<const node_id> peers,
+                                                       const payload& body, bool opaque,
+                                                       const send_options& how) const;
 
   std::shared_ptr<actors::node_access> access_;
 };
@@ -215,6 +278,23 @@ send_outcome sender::send(const T& value, send_options how) {
 template <class T>
 send_outcome node::send(const node_id& peer, const T& value, send_options how) const {
   return to(peer).send(value, how);
+}
+
+template <class T>
+result<void> node::init_message(const T& value) const {
+  codecs::byte_buffer packed;
+  if (auto done = actors::pack_any(packed, value); !done)
+    return done;
+  return init_message(packed.release());
+}
+
+template <class T>
+std::vector<send_outcome> node::send_to(std::span<const node_id> peers, const T& value,
+                                        send_options how) const {
+  codecs::byte_buffer packed;
+  if (!actors::pack_any(packed, value))
+    return std::vector<send_outcome>(peers.size(), send_outcome::invalid);
+  return send_body_to(peers, packed.release(), false, how);
 }
 
 template <class T>

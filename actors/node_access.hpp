@@ -9,6 +9,10 @@
 #include <atomic>
 #include <condition_variable>
 #include <mutex>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
 
 namespace postbus::actors {
 
@@ -18,6 +22,28 @@ public:
 
   [[nodiscard]] const node_id& id() const noexcept { return id_; }
   [[nodiscard]] directory& peers() noexcept { return peers_; }
+  [[nodiscard]] bool is_connected(const node_id& peer) const {
+    const auto way = peers_.find(peer);
+    return way && !way->is_hold();
+  }
+  /// Over what messages for `to` go: to a peer, or to the node itself. Null when there is no way.
+  [[nodiscard]] std::shared_ptr<link> way_to(const node_id& to) const {
+    return to == id_ ? own_ : peers_.find(to);
+  }
+  /// The node's link to itself. Before anybody has a handle.
+  void own(std::shared_ptr<link> way) { own_ = std::move(way); }
+  /// Where it listens.
+  [[nodiscard]] std::vector<std::string> addresses() const;
+  void listening(const std::string& endpoint);
+  /// False if it was not listening there.
+  bool not_listening(const std::string& endpoint);
+  /// `peer`, which is connected, was dialed at this endpoint.
+  void dialed(const std::string& endpoint, const node_id& peer);
+  /// The connected peer that was dialed at this endpoint; "no node" when none was.
+  [[nodiscard]] node_id peer_at(std::string_view endpoint) const;
+  /// `peer` is not connected any more.
+  void forget(const node_id& peer);
+
   /// Whom handles ask and releases wake; nobody once the node is closed.
   [[nodiscard]] const std::shared_ptr<waker>& shell() const noexcept { return shell_; }
 
@@ -55,12 +81,15 @@ private:
   const node_id id_;
   refusal_counts refused_;
   directory peers_;
+  std::shared_ptr<link> own_;
   const std::shared_ptr<waker> shell_ = std::make_shared<waker>();
   std::atomic<std::uint64_t> last_key_{0};
   mutable std::mutex mutex_;
   std::condition_variable closing_done_;
   node_actor actor_;
   bool closed_ = false;
+  std::vector<std::string> addresses_;
+  std::unordered_map<std::string, node_id> dialed_; // by transport, host and port
 };
 
 } // namespace postbus::actors

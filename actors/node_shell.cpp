@@ -13,41 +13,29 @@ namespace postbus::actors {
 
 namespace {
 
-// The endpoint that `text` names, when it is one that this version offers.
-result<endpoint> offered(const std::string& text) {
-  auto where = endpoint::parse(text);
-  if (!where)
-    return where;
-  if (!where->dialect.empty())
-    return error{errc::unsupported, blame::local, "the dialect " + where->dialect + " in " + text};
-  if (where->over != endpoint::transport::tcp)
-    return error{errc::unsupported, blame::local, "TLS in " + text};
-  return where;
+// No subscription has it: what the node sent to itself was let go.
+constexpr std::uint64_t own_subscription = 0;
+
+bus::node::options with_own_charge(bus::node::options how, const std::shared_ptr<waker>& whom) {
+  how.own_charge = bus::shared<bus::receipt>::adopt(new waking_receipt(whom, own_subscription));
+  return how;
 }
 
 } // namespace
 
 node_shell::node_shell(caf::actor_config& config, loop& home, bus::node::options how,
                        std::shared_ptr<node_access> access)
-  : bound(config, home), core_(std::move(how), steady_now()), access_(std::move(access)),
+  : bound(config, home), core_(with_own_charge(std::move(how), access->shell()), steady_now()),
+    access_(std::move(access)),
     budget_(std::make_shared<outbox_budget>(core_.bounds().node_outbox_bytes_max)),
-    timer_(std::in_place, home.io()) {}
-
-// An answer that fulfils a promise of this actor, on its own thread.
-template <class T>
-caf::typed_response_promise<T> node_shell::promise(answer<T>& reply) {
-  auto made = make_response_promise<T>();
-  reply = answer<T>([made](result<T>&& value) mutable {
-    if (value)
-      made.deliver(std::move(*value));
-    else
-      made.deliver(to_caf(value.error()));
-  });
-  return made;
+    own_(std::make_shared<actors::link>(core_.bounds(), budget_, access_->shell())),
+    timer_(std::in_place, home.io()) {
+  own_->open(core_.id(), core_.bounds().frame_bytes_max);
+  access_->own(own_);
 }
 
 caf::behavior node_shell::make_behavior() {
-  return {
+  return caf::message_handler{
     // -- from users' actors
     [this](const listen& ask) {
       answer<std::string> reply;
@@ -164,9 +152,12 @@ caf::behavior node_shell::make_behavior() {
       drive();
     },
     [this](const settle_receipts& what) {
+      if (what.subscription == own_subscription)
+        return deliver_own();
       core_.settle(what.subscription);
       drive();
     },
+    [this](const drain_link&) { deliver_own(); },
     [this](const arm_deadline& arm) {
       core_.arm(arm.connection, arm.when);
       arm_timer();
@@ -179,15 +170,22 @@ caf::behavior node_shell::make_behavior() {
     [this](const accepted& taken) { spawn_listening(taken.socket); },
     [this](const listening_failed& failed) { listeners_.erase(failed.listener); },
     [this](const dial_done& told) { on_dial_done(told); },
+    [this](const node_task& what) { what.run(*this); },
     [this](const finish&) { quit(); },
-  };
+  }
+    .or_else(setting_handlers())
+    .or_else(keeping_handlers());
 }
 
 void node_shell::leave() {
   timer_.reset();
+  own_->shut();
+  for (const auto& [peer, each] : holds_)
+    (void)each->take_all();
+  holds_.clear();
   access_->shell()->detach();
   for (const auto& [id, each] : listeners_)
-    post(each, finish{});
+    post(each.actor, finish{});
   for (const auto& [id, each] : dials_)
     each.who->cancel();
   for (const auto& [id, each] : connections_)
@@ -199,6 +197,7 @@ void node_shell::leave() {
   dials_.clear();
   connections_.clear();
   connecting_.clear();
+  disconnecting_.clear();
   looking_.clear();
   held_.clear();
   audiences_.clear();
@@ -219,26 +218,15 @@ void node_shell::start_listening(const std::string& text, const answer<std::stri
   if (where->expected && where->expected != core_.id())
     return reply(error{errc::wrong_node, blame::local, "this node has another id than " + text});
   const auto id = ++last_listener_;
+  const answer<std::string> opened([this, id, reply, alive = self()](result<std::string>&& at) {
+    if (const auto found = listeners_.find(id); at && found != listeners_.end())
+      access_->listening(found->second.endpoint = *at);
+    reply(std::move(at));
+  });
   listeners_.emplace(
-    id,
-    spawn_on<listener>(system(), home(), listener::options{*where, id, caf::actor{this}, reply}));
-}
-
-void node_shell::start_dialing(const std::string& text, duration within,
-                               const answer<node_id>& reply, answer<connection_request> looks) {
-  const auto where = offered(text);
-  if (!where)
-    return reply(where.error());
-  if (where->port == 0)
-    return reply(error{errc::bad_endpoint, blame::local, "port 0 cannot be connected to: " + text});
-  if (core_.is_closing())
-    return reply(error{errc::node_closed, blame::local, {}});
-  const auto id = ++last_dial_;
-  auto who =
-    std::make_shared<dialer>(home(), dialer::options{*where, within, id, caf::actor{this}});
-  dials_.emplace(id,
-                 dial{who, where->expected, later(steady_now(), within), reply, std::move(looks)});
-  who->start();
+    id, listening{spawn_on<listener>(system(), home(),
+                                     listener::options{*where, id, caf::actor{this}, opened}),
+                  {}});
 }
 
 subscription node_shell::start_telling(bus::subscription_options wants,
@@ -247,16 +235,17 @@ subscription node_shell::start_telling(bus::subscription_options wants,
   const auto id = core_.subscribe(wants, bus::shared<bus::receipt>(slot));
   slot->subscription(id);
   audiences_.emplace(id, audience{std::move(who), std::move(slot)});
-  drive();
+  deliver_own();
   return {id};
 }
 
 send_outcome node_shell::send_one(const send_message& what) {
-  const auto to = access_->peers().find(what.to);
+  const auto to = access_->way_to(what.to);
   if (!to)
     return send_outcome::closed;
   const auto flags = what.opaque ? codecs::frame_flag::opaque : std::uint8_t{0};
-  return to->send({.flags = flags, .tag = what.tag}, what.body);
+  std::optional<duration> at_once;
+  return to->send({.flags = flags, .tag = what.tag}, what.body, at_once);
 }
 
 bool node_shell::stop_telling(bus::subscription_id id) {
@@ -274,74 +263,24 @@ bool node_shell::settle_request(const decide& what) {
   return in_time;
 }
 
-void node_shell::start_looking(const std::string& text, duration within,
-                               const answer<connection_request>& reply) {
-  // Until there is somebody to look at, the dial's own answer is that there is nobody.
-  answer<node_id> outcome([reply](result<node_id>&& told) {
-    reply(told ? error{errc::already_connected, blame::local, to_string(*told)} : told.error());
-  });
-  start_dialing(text, within, outcome, reply);
-}
-
-// Whoever waits for the outcome is told now, not who looked: that one has been answered.
-void node_shell::open_request(std::uint64_t connection, const answer<node_id>& reply) {
-  const auto before = connecting_.extract(connection);
-  connecting_.emplace(connection, reply);
-  if (settle_request({connection, true, {}}))
-    return;
-  connecting_.erase(connection);
-  if (!before.empty())
-    connecting_.emplace(connection, before.mapped());
-  reply(error{errc::not_connected, blame::local, "it was answered before, or is too late"});
-}
-
-// All copies of one question hold the same thing, whose end has the peer refused.
-connection_request node_shell::held(connection_request what) {
-  auto& known = held_[what.connection];
-  what.hold = known.lock();
-  if (!what.hold) {
-    what.hold = std::shared_ptr<const void>(
-      static_cast<const void*>(this), [shell = access_->shell(), connection = what.connection](
-                                        const void*) { shell->wake(drop_request{connection}); });
-    known = what.hold;
-  }
-  return what;
-}
-
 void node_shell::start_closing(const close_node& how) {
-  for (const auto& [id, each] : listeners_)
-    post(each, finish{});
+  for (const auto& [id, each] : listeners_) {
+    post(each.actor, finish{});
+    access_->not_listening(each.endpoint);
+  }
   listeners_.clear();
   for (const auto& [id, each] : dials_) {
     each.who->cancel();
     each.reply(error{errc::node_closed, blame::local, {}});
   }
   dials_.clear();
+  release_all();
+  own_->pull_all(core_);
   core_.close({how.reason, blame::local, {}}, how.drain, steady_now());
   drive();
 }
 
 // -- what its actors tell ------------------------------------------------------------
-
-void node_shell::on_dial_done(const dial_done& told) {
-  const auto found = dials_.find(told.dial);
-  if (found == dials_.end())
-    return;
-  const auto of = std::move(found->second);
-  dials_.erase(found);
-  if (!told.socket)
-    return of.reply(told.why);
-  auto started = core_.start(
-    {bus::session::role::dialer, told.socket->peer, of.expected, static_cast<bool>(of.looks)});
-  if (!started)
-    return of.reply(started.error());
-  // The time for connecting covers the handshake, too.
-  started->how.handshake_time_max = of.deadline - steady_now();
-  connecting_.emplace(started->connection, of.reply);
-  if (of.looks)
-    looking_.emplace(started->connection, of.looks);
-  spawn_connection(std::move(*started), told.socket);
-}
 
 void node_shell::spawn_listening(std::shared_ptr<socket_box> socket) {
   // A node that closes takes nobody in; the socket closes with its box.
@@ -375,10 +314,8 @@ void node_shell::obey(bus::node::output& what) {
       [&](bus::connection_order auto& order) { command_connection(order.connection, {order}); },
       [&](core::report_connection& order) { command_connection(order.connection, {order}); },
       [&](core::statistics_ready& ready) { tell(ready); },
-      [&](core::link_up& up) { access_->peers().add(connections_.at(up.connection).link); },
-      [&](core::link_down& down) {
-        access_->peers().remove(*connections_.at(down.connection).link);
-      },
+      [&](core::link_up& up) { on_link_up(up); },
+      [&](core::link_down& down) { on_link_down(down); },
       [&](core::connection_over& over) {
         connections_.erase(over.connection);
         looking_.erase(over.connection);
@@ -389,13 +326,10 @@ void node_shell::obey(bus::node::output& what) {
         if (auto found = looking_.extract(asked.what.connection); !found.empty())
           found.mapped()(held(std::move(asked.what)));
       },
-      [&](core::answer_dial& answered) {
-        if (const auto found = connecting_.find(answered.connection); found != connecting_.end()) {
-          const auto reply = std::move(found->second);
-          connecting_.erase(found);
-          reply(std::move(answered.peer));
-        }
-      },
+      [&](core::answer_dial& answered) { on_dial_answered(answered); },
+      [&](core::dial_kept& order) { dial_for(order); },
+      [&](core::hold_messages& order) { hold_for(order); },
+      [&](core::release_held& order) { release(order.peer); },
       [&](core::hand_over_request& asked) { hand_over(asked); },
       [&](core::call_off_request& off) { call_off(off); },
       [&](core::answer_request& answered) { take_answer(answered); },

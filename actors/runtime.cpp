@@ -16,8 +16,6 @@ namespace postbus {
 
 namespace {
 
-constexpr std::size_t init_bytes_max = 8 << 10;
-
 // Added to the time nodes have for closing, before what is left is reset, and again before it is
 // left behind.
 constexpr auto reset_time = std::chrono::seconds(4);
@@ -136,7 +134,7 @@ node runtime::spawn_node(node_options how) {
 result<node> runtime::try_spawn_node(node_options how) {
   if (auto checked = how.bounds.check(); !checked)
     return checked.error();
-  if (how.init.size() > init_bytes_max)
+  if (how.init.size() > bus::init_bytes_max)
     return error{errc::bad_option, blame::local, "an init message above 8 KiB"};
   if (!how.id)
     how.id = node_id::random();
@@ -149,8 +147,12 @@ result<node> runtime::try_spawn_node(node_options how) {
   try {
     actor = actors::spawn_on<actors::node_shell>(
       *parts_->system, home,
-      bus::node::options{how.id, random_u64(), std::move(how.init),
-                         std::make_shared<const limits>(how.bounds)},
+      bus::node::options{how.id,
+                         random_u64(),
+                         std::move(how.init),
+                         std::make_shared<const limits>(how.bounds),
+                         how.hand_back_unsent,
+                         {}},
       access);
   } catch (const std::exception& failed) { // the first node of a loop takes its descriptors
     return error{errc::system_failed, blame::local, failed.what()};

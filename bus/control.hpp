@@ -83,6 +83,8 @@ inline constexpr std::size_t magic_bytes = 8;
 /// The part of a hello's body that never changes.
 inline constexpr std::size_t hello_prefix_bytes = magic_bytes + 2 + 2 + 16 + 16 + 8;
 inline constexpr std::size_t features_max = 64;
+/// A feature: whoever names it asks the other not to close the connection when it is idle.
+inline constexpr std::string_view keep_feature = "keep";
 inline constexpr std::size_t feature_bytes_max = 64;
 /// The body of a refuse or goodbye that is sent; its text is cut to fit. Every peer takes as much.
 inline constexpr std::size_t farewell_bytes_max = 1024;

@@ -1,8 +1,10 @@
 // events: what a node tells its subscribers, besides messages. Plain values; each is told exactly
-// once, in this order per peer: connection_request, connected, messages, disconnected; and closed last of all.
+// once, in this order per peer: connection_request, connected, messages, disconnected, unsent; and closed last
+// of all.
 #pragma once
 
 #include "postbus/bus/node_id.hpp"
+#include "postbus/bus/time.hpp"
 #include "postbus/codecs/chunk.hpp"
 #include "postbus/codecs/result.hpp"
 
@@ -10,15 +12,17 @@
 #include <iosfwd>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <variant>
+#include <vector>
 
 namespace postbus {
 
 /// What happened to the messages one side sent over a connection. sent = confirmed + unconfirmed.
 struct send_account {
-  std::uint64_t sent = 0;      ///< Messages given to the connection for writing.
+  std::uint64_t sent = 0;      ///< Messages of which at least the first byte left this program.
   std::uint64_t confirmed = 0; ///< Of these: taken by the peer's program, as the peer said.
-  std::uint64_t unsent = 0;    ///< Messages accepted but never given to the connection.
+  std::uint64_t unsent = 0;    ///< Messages accepted of which nothing left this program.
 
   /// Messages of which nobody can say whether they arrived.
   [[nodiscard]] std::uint64_t unconfirmed() const noexcept { return sent - confirmed; }
@@ -67,12 +71,47 @@ struct disconnected {
     0; ///< Of these: dropped because nobody had subscribed to messages any more.
 };
 
+/// A message that was accepted, and of which nothing left this program.
+struct unsent_message {
+  std::uint16_t tag = 0;
+  bool opaque = false; ///< The body is bytes, not MessagePack.
+  payload body;
+};
+
+/// Right behind a `disconnected` whose account has unsent messages: these, in the order they were sent.
+/// Told by nodes with `node_options::hand_back_unsent`.
+struct unsent {
+  node_id peer;
+  std::vector<unsent_message> messages;
+};
+
+/// How a peer that shall stay connected stands.
+enum class keep_status : std::uint8_t {
+  connected,    ///< Behind `connected`, or at once when it was.
+  reconnecting, ///< Not connected, and dialed again and again. Told once, not for each try.
+  ended,        ///< Kept no more: dialing again would end the same.
+};
+
+/// "connected", "reconnecting", "ended".
+[[nodiscard]] std::string_view to_string(keep_status status) noexcept;
+
+/// Something has changed with an endpoint that is kept connected. One for each change.
+struct keep_state {
+  std::string endpoint; ///< As it was asked for.
+  keep_status status = keep_status::connected;
+  node_id peer;   ///< Who is, or was last, connected there; "no node" when nobody ever was.
+  node_id before; ///< Who was there before, when `peer` is another; else "no node".
+  error reason{errc::none, blame::local, {}}; ///< Why it is not connected.
+  duration next_try_in{};                     ///< From now, when `reconnecting`.
+};
+
 /// The node has begun to close.
 struct closing {};
 
 /// The node is closed. The last event.
 struct closed {};
 
-using node_event = std::variant<connection_request, connected, disconnected, closing, closed>;
+using node_event =
+  std::variant<connection_request, connected, disconnected, unsent, keep_state, closing, closed>;
 
 } // namespace postbus

@@ -93,6 +93,11 @@ result<void> limits::check() const {
   found.most("keepalive_time", keepalive_time,
              duration(std::chrono::milliseconds(bus::keepalive_ms_max)), "1 h");
 
+  found.least("reconnect_time_min", reconnect_time_min, duration(std::chrono::milliseconds(1)),
+              "1 ms");
+  found.most("reconnect_time_max", reconnect_time_max, duration(year), "1 year");
+  found.at_most("reconnect_time_min", reconnect_time_min, "reconnect_time_max", reconnect_time_max);
+  found.most("reconnect_jitter_percent", reconnect_jitter_percent, 100u, "100");
   found.least("pending_handshakes_max", pending_handshakes_max, 1u, "1");
   found.least("pending_handshakes_per_address_max", pending_handshakes_per_address_max, 1u, "1");
   found.least("connections_max", connections_max, 1u, "1");

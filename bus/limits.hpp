@@ -66,6 +66,14 @@ struct limits {
   /// A probe of an open connection must be answered within this.
   duration probe_time_max = std::chrono::seconds(1);
 
+  // -- peers that stay ----------------------------------------------------------
+  /// Before a kept peer is dialed again for the first time. Each wait is twice the last,
+  duration reconnect_time_min = std::chrono::milliseconds(100);
+  /// up to this; and shortened by chance,
+  duration reconnect_time_max = std::chrono::seconds(30);
+  /// by up to so many percent.
+  std::uint32_t reconnect_jitter_percent = 50;
+
   // -- closing ------------------------------------------------------------------
   /// For what is queued to leave and be taken, once a close has begun.
   duration drain_time_max = std::chrono::seconds(5);
@@ -90,6 +98,7 @@ static_assert(limits{}.silence_time_max() < limits{}.idle_time_max);
 static_assert(limits{}.probe_time_max < limits{}.decision_time_max);
 static_assert(limits{}.window_bytes_min <= limits{}.window_bytes_max);
 static_assert(limits{}.window_bytes_max <= limits{}.node_received_bytes_max);
+static_assert(limits{}.reconnect_time_min <= limits{}.reconnect_time_max);
 static_assert(limits{}.outbox_bytes_max <= limits{}.node_outbox_bytes_max);
 static_assert(limits{}.hello_bytes_max < limits{}.frame_bytes_max);
 

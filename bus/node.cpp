@@ -19,7 +19,8 @@ node::node(options how, time_point now)
     subscriptions_(options_.bounds->batches_in_flight_max),
     ledger_(options_.bounds->closed_connections_max),
     requests_(options_.bounds->node_received_bytes_max),
-    window_share_(options_.bounds->window_bytes_max) {}
+    window_share_(options_.bounds->window_bytes_max), keeper_(options_.incarnation),
+    loopback_(options_.own_charge) {}
 
 node::connection* node::find(connection_id id) {
   const auto found = connections_.find(id);
@@ -55,6 +56,9 @@ result<node::started> node::start(start_options who) {
   how.self.init = options_.init;
   how.window_bytes_max = window_share_;
   how.takes_messages = subscriptions_.anybody_takes_messages();
+  how.keep_idle = who.keep != 0;
+  if (who.keep != 0)
+    kept_dials_.emplace(id, who.keep);
   return result;
 }
 
@@ -112,6 +116,7 @@ void node::on(connection_id id, session_event event) {
              },
              event);
   settle_peers();
+  settle_keeper();
 }
 
 void node::on_hello(connection_id id, connection& at, hello peer) {
@@ -159,6 +164,7 @@ void node::on_opened(connection_id id, connection& at) {
   outputs_.push_back(link_up{id, at.peer});
   subscriptions_.push(
     connected{at.peer, std::exchange(at.init, {}), at.role == session::role::dialer});
+  keeper_.up(at.peer);
   answer(id, at, at.peer);
   answer_waiting_dials(at.peer);
 }
@@ -184,11 +190,8 @@ void node::on_ended(connection_id id, ended& end) {
   wheel_.disarm(id);
   ledger_.ended(id, end, at.address, at.role == session::role::dialer, at.linked);
   drop_requests(id, end.reason);
-  if (at.linked) {
-    outputs_.push_back(link_down{id, at.peer});
-    subscriptions_.push(
-      disconnected{at.peer, end.reason, end.account, at.frames_received, at.frames_unclaimed});
-  }
+  if (at.linked)
+    tell_down(id, at, end);
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now
   if (at.awaited) {
@@ -196,9 +199,9 @@ void node::on_ended(connection_id id, ended& end) {
     if (duplicate && (peers_.find(at.peer) || peers_.pending(at.peer)))
       waiting_dials_[at.peer].push_back(id);
     else if (closing_ && end.reason.by == blame::local) // as a dial that comes too late
-      outputs_.push_back(answer_dial{id, error{errc::node_closed, blame::local, {}}});
+      answer_dial_of(id, error{errc::node_closed, blame::local, {}});
     else
-      outputs_.push_back(answer_dial{id, std::move(end.reason)});
+      answer_dial_of(id, std::move(end.reason));
   }
   if (at.peer)
     answer_waiting_dials(at.peer);
@@ -209,7 +212,7 @@ void node::on_ended(connection_id id, ended& end) {
 
 void node::answer(connection_id id, connection& at, result<node_id> peer) {
   if (std::exchange(at.awaited, false))
-    outputs_.push_back(answer_dial{id, std::move(peer)});
+    answer_dial_of(id, std::move(peer));
 }
 
 // A dial that met an existing connection is answered with it, as soon as it is open or is not.
@@ -221,9 +224,9 @@ void node::answer_waiting_dials(const node_id& peer) {
   if (!is_open && peers_.pending(peer))
     return;
   for (const auto dial : found->second)
-    outputs_.push_back(is_open
-                         ? answer_dial{dial, peer}
-                         : answer_dial{dial, error{errc::already_connected, blame::remote, {}}});
+    answer_dial_of(dial, is_open
+                           ? result<node_id>(peer)
+                           : result<node_id>(error{errc::already_connected, blame::remote, {}}));
   waiting_dials_.erase(found);
 }
 
@@ -241,6 +244,8 @@ void node::take_in(connection_id id) {
   }
   at->promised = true;
   ++promised_[at->peer];
+  if (keeper_.keeps(at->peer)) // so that it can say so
+    outputs_.push_back(keep_connection{id, true});
   outputs_.push_back(accept_connection{id});
 }
 
@@ -323,6 +328,8 @@ bool node::unsubscribe(subscription_id id) {
     ledger_.unclaimed(frames);
     if (auto* at = find(from))
       at->frames_unclaimed += frames;
+    else if (from == 0)
+      own_unclaimed_ += frames;
   }
   if (subscriptions_.anybody_takes_messages() != before)
     for (const auto& [each, at] : connections_)
@@ -339,6 +346,7 @@ void node::close(const error& why, duration drain, time_point now) {
     return;
   if (!std::exchange(closing_, true))
     subscriptions_.push(closing{});
+  keeper_.stop_all();
   close_deadline_ = deadline;
   wheel_.arm(close_key, deadline);
   for (const auto& [id, at] : connections_) {
@@ -360,6 +368,8 @@ void node::finish_if_done() {
 }
 
 void node::tick(time_point now) {
+  keeper_.tick(now, *options_.bounds);
+  settle_keeper();
   while (const auto due = wheel_.pop_due(now)) {
     if (const auto own = own_deadlines_.find(*due); own != own_deadlines_.end()) {
       on_expired(own->second);

@@ -6,7 +6,9 @@
 
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/fifo.hpp"
+#include "postbus/bus/keeper.hpp"
 #include "postbus/bus/ledger.hpp"
+#include "postbus/bus/loopback.hpp"
 #include "postbus/bus/peer_table.hpp"
 #include "postbus/bus/request_table.hpp"
 #include "postbus/bus/session.hpp"
@@ -14,6 +16,7 @@
 #include "postbus/bus/tag_range.hpp"
 #include "postbus/bus/wheel.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -25,6 +28,9 @@
 
 namespace postbus::bus {
 
+/// The init message of a node, at most.
+inline constexpr std::size_t init_bytes_max = std::size_t{8} << 10;
+
 class node {
 public:
   struct options {
@@ -33,6 +39,8 @@ public:
     payload init;                  ///< Shown to every peer before it decides.
     /// Of the node and its connections, which all hold this one. Never null.
     std::shared_ptr<const limits> bounds = std::make_shared<const limits>();
+    bool hand_back_unsent = false;   ///< `unsent` is told behind `disconnected`.
+    shared<receipt> own_charge = {}; ///< As a session's `charge`, for messages to the node itself.
   };
 
   // -- what to do ---------------------------------------------------------------------
@@ -74,6 +82,31 @@ public:
   /// `peer` is no longer reached over this connection.
   struct link_down {
     connection_id connection = 0;
+    node_id peer;
+    disconnected told;    ///< As its subscribers are.
+    bool held = false;    ///< Messages wait for the peer's next connection, in front of others:
+    fifo<outgoing> first; ///< these, which this one left unsent.
+  };
+  /// Dial a kept peer: start() with `keep`, or dial_failed().
+  struct dial_kept {
+    keeper::keep_id keep = 0;
+    std::string endpoint;
+    duration within{};
+  };
+  /// Call session::keep_idle.
+  struct keep_connection {
+    connection_id connection = 0;
+    bool yes = true;
+  };
+  /// When this connection ends, hold what is sent to its peer, within these bounds.
+  struct hold_messages {
+    connection_id connection = 0;
+    node_id peer;
+    std::size_t bytes_max = 0;
+    std::uint64_t messages_max = 0;
+  };
+  /// Hold nothing for this peer any more; then give_back() what was.
+  struct release_held {
     node_id peer;
   };
   /// Nothing more will be said about this connection.
@@ -141,12 +174,12 @@ public:
   /// Everything is over; no output follows.
   struct finished {};
 
-  using output =
-    std::variant<accept_connection, close_connection, end_connection, probe_connection,
-                 tick_connection, adjust_connection, link_up, link_down, connection_over,
-                 tell_subscriber, ask_dialer, answer_dial, send_request, send_cancel, send_answer,
-                 hand_over_request, call_off_request, answer_request, report_connection,
-                 statistics_ready, finished>;
+  using output = std::variant<accept_connection, close_connection, end_connection, probe_connection,
+                              tick_connection, adjust_connection, keep_connection, link_up,
+                              link_down, connection_over, tell_subscriber, ask_dialer, answer_dial,
+                              send_request, send_cancel, send_answer, hand_over_request,
+                              call_off_request, answer_request, dial_kept, hold_messages,
+                              release_held, report_connection, statistics_ready, finished>;
 
   node(options how, time_point now);
 
@@ -157,6 +190,7 @@ public:
     std::string address; ///< Of the peer, "host:port"; its host is what handshakes are counted by.
     node_id expected;    ///< Who must answer, when dialing; "no node" for anybody.
     bool asks = false;   ///< Dialing: the program looks at the peer before it agrees.
+    keeper::keep_id keep = 0; ///< From `dial_kept`.
   };
   struct started {
     connection_id connection = 0;
@@ -171,6 +205,46 @@ public:
   void arm(connection_id id, time_point when) { wheel_.arm(id, when); }
   /// The application's answer to `connection_request`. False if nothing is asked there, or not any more.
   bool decide(connection_id id, const result<void>& answer);
+
+  /// Ends the open connection to `peer` in order, within `drain`; the peer is told `words`. Answers
+  /// which one, whose `link_down` follows; or `not_connected`.
+  [[nodiscard]] result<connection_id> disconnect(const node_id& peer, std::string words,
+                                                 duration drain);
+
+  // -- peers that stay ----------------------------------------------------------------
+
+  /// Dials at once and whenever the peer is gone. `bad_endpoint`, `bad_option`, `node_closed`.
+  [[nodiscard]] result<void> keep_connected(postbus::keep_connected what);
+  /// A connection stays as it is. False if the endpoint was not kept.
+  bool stop_keeping(const std::string& endpoint);
+  /// What `dial_kept` asked for led to no connection.
+  void dial_failed(keeper::keep_id keep, const error& why);
+  /// Messages that were held are not sent: told as `unsent`.
+  void give_back(const node_id& peer, const fifo<outgoing>& frames) { hand_back(peer, frames); }
+
+  // -- messages to itself -------------------------------------------------------------
+
+  /// What became of them. Accepted = waiting in the outbox + sent.
+  struct own_account {
+    std::uint64_t sent = 0;      ///< Taken out of the outbox.
+    std::uint64_t taken = 0;     ///< Of these: let go by subscribers, or unclaimed.
+    std::uint64_t unclaimed = 0; ///< Of these: nobody wanted them any more.
+  };
+
+  /// Hands messages that wait in the node's own outbox to subscribers, as far as the window and one
+  /// turn allow. True when more can go at once: let others have their turn, then call again.
+  bool deliver_own(outbox& own);
+  /// Hands on all of them, for a node that is about to close; closes the outbox.
+  void deliver_all_own(outbox& own);
+  [[nodiscard]] own_account own() const noexcept;
+
+  // -- settings -----------------------------------------------------------------------
+
+  /// What peers are shown from now on. `bad_option` above `init_bytes_max`.
+  [[nodiscard]] result<void> init_message(payload init);
+  /// For connections that begin later; what is shared out or counted by the node holds at once.
+  /// `bad_option` with what does not fit together, or cannot be changed.
+  [[nodiscard]] result<void> bounds(const limits& changed);
 
   // -- subscribers --------------------------------------------------------------------
 
@@ -210,7 +284,9 @@ public:
   // -- time ---------------------------------------------------------------------------
 
   void tick(time_point now);
-  [[nodiscard]] time_point deadline() const noexcept { return wheel_.deadline(); }
+  [[nodiscard]] time_point deadline() const noexcept {
+    return std::min(wheel_.deadline(), keeper_.deadline());
+  }
 
   [[nodiscard]] std::optional<output> next();
 
@@ -244,6 +320,11 @@ private:
   void on_opened(connection_id id, connection& at);
   void on_received(connection_id id, connection& at, const shared<received_frames>& frames);
   void on_ended(connection_id id, ended& end);
+  void hand_back(const node_id& peer, const fifo<outgoing>& frames);
+  void push_own(const shared<received_frames>& frames);
+  void settle_keeper();
+  void tell_down(connection_id id, const connection& at, ended& end);
+  void answer_dial_of(connection_id id, result<node_id> peer);
   void on_requested(connection_id id, const connection& at, requested&& asked);
   void on_answered(answered& end);
   void on_called_off(connection_id from, correlation_id id);
@@ -288,6 +369,10 @@ private:
   // Requests to this node itself that have a deadline, by the key of the wheel.
   std::map<wheel::key, correlation_id> own_deadlines_;
   std::size_t window_share_;
+  keeper keeper_;
+  std::unordered_map<connection_id, keeper::keep_id> kept_dials_; // not yet answered
+  loopback loopback_;
+  std::uint64_t own_unclaimed_ = 0;
   bool closing_ = false;
   bool finished_ = false;
   bool finish_told_ = false;

@@ -26,6 +26,9 @@ inline void carry_out(const node::adjust_connection& order, session& at, time_po
   at.takes_messages(order.takes_messages);
   at.window_bytes_max(order.window_bytes_max);
 }
+inline void carry_out(const node::keep_connection& order, session& at, time_point) {
+  at.keep_idle(order.yes);
+}
 inline void carry_out(const node::send_request& order, session& at, time_point now) {
   at.ask(order.what, now);
 }

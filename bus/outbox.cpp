@@ -85,7 +85,7 @@ send_outcome outbox::push_referred(lane which, frame_header header,
     std::memcpy(at + frame_header_bytes, prefix.data(), prefix.size());
   // room_for() made or found a run at the back; a large frame stands alone behind it.
   auto& run = in.queue.back();
-  outgoing large{run.owner, at, head_bytes, rest, 1};
+  outgoing large{run.owner, at, head_bytes, rest, 1, run.is_data};
   if (run.frames == 0)
     run = std::move(large);
   else
@@ -123,7 +123,7 @@ std::byte* outbox::room_for(waiting& in, std::size_t bytes) {
                        && in.queue.back().body.empty()
                        && in.queue.back().head + in.queue.back().head_bytes == at;
   if (!extends)
-    in.queue.push_back({tail_, at, 0, {}, 0});
+    in.queue.push_back({tail_, at, 0, {}, 0, &in == &data_});
   return at;
 }
 
@@ -165,6 +165,7 @@ outbox::budget outbox::take(fifo<outgoing>& into, budget allowed) {
 void outbox::split(outgoing& run, outgoing& front, budget left) {
   front.owner = run.owner;
   front.head = run.head;
+  front.is_data = run.is_data;
   while (run.frames > 0 && front.head_bytes < left.bytes && front.frames < left.frames) {
     const auto bytes = frame_header_bytes + codecs::load<std::uint32_t>(run.head);
     run.head += bytes;
@@ -173,6 +174,39 @@ void outbox::split(outgoing& run, outgoing& front, budget left) {
     front.head_bytes += bytes;
     ++front.frames;
   }
+}
+
+void outbox::take_data(fifo<outgoing>& into) {
+  while (auto piece = data_.queue.take_front())
+    into.push_back(std::move(*piece));
+  data_ = {};
+}
+
+fifo<outgoing> outbox::put_first(fifo<outgoing> frames) {
+  fifo<outgoing> refused;
+  waiting all;
+  const auto add = [&](outgoing piece) {
+    all.bytes += piece.bytes();
+    all.frames += piece.frames;
+    all.queue.push_back(std::move(piece));
+  };
+  while (auto piece = frames.take_front()) {
+    // A run is of small frames, smaller than any bound that is told in a hello, or nearly.
+    while (piece->frames > 1 && piece->head_bytes > frame_bytes_max_) {
+      outgoing one;
+      split(*piece, one, {1, 1});
+      (one.bytes() - frame_header_bytes > frame_bytes_max_) ? (void)refused.push_back(one)
+                                                            : add(std::move(one));
+    }
+    if (piece->frames == 1 && piece->bytes() - frame_header_bytes > frame_bytes_max_)
+      refused.push_back(std::move(*piece));
+    else
+      add(std::move(*piece));
+  }
+  while (auto piece = data_.queue.take_front())
+    add(std::move(*piece));
+  data_ = std::move(all);
+  return refused;
 }
 
 void outbox::clear() noexcept {

@@ -35,6 +35,7 @@ struct outgoing {
   std::size_t head_bytes = 0;
   payload body; ///< Of a large frame; empty for a run.
   std::uint64_t frames = 0;
+  bool is_data = false; ///< Of the data lane: messages.
 
   [[nodiscard]] std::size_t bytes() const noexcept { return head_bytes + body.size(); }
 };
@@ -52,10 +53,13 @@ public:
   static constexpr std::size_t refer_bytes_min = std::size_t{8} << 10;
 
   explicit outbox(const limits& bounds) noexcept
-    : bytes_max_(bounds.outbox_bytes_max), frames_max_(bounds.outbox_frames_max) {}
+    : outbox(bounds.outbox_bytes_max, bounds.outbox_frames_max) {}
+  outbox(std::size_t bytes_max, std::uint64_t frames_max) noexcept
+    : bytes_max_(bytes_max), frames_max_(frames_max) {}
 
   /// Bodies above this are `too_large`: the smaller of both ends' bounds.
   void frame_bytes_max(std::uint32_t bytes) noexcept { frame_bytes_max_ = bytes; }
+  [[nodiscard]] std::uint32_t frame_bytes_max() const noexcept { return frame_bytes_max_; }
 
   /// Frames a copy of `body`.
   send_outcome push(lane which, codecs::frame_header header, std::span<const std::byte> body);
@@ -77,6 +81,13 @@ public:
   /// Says how much of the data lane it was.
   budget take(fifo<outgoing>& into, budget allowed);
 
+  /// Moves all data to the back of `into`, closed or not.
+  void take_data(fifo<outgoing>& into);
+
+  /// Puts data in front of what waits, whatever the bounds. Returns what has a body above
+  /// `frame_bytes_max`.
+  fifo<outgoing> put_first(fifo<outgoing> frames);
+
   /// Waiting in the data lane.
   [[nodiscard]] std::size_t data_bytes() const noexcept { return data_.bytes; }
   [[nodiscard]] std::uint64_t data_frames() const noexcept { return data_.frames; }
@@ -87,6 +98,11 @@ public:
   /// try again.
   [[nodiscard]] bool has_room() const noexcept {
     return data_.frames == 0 || (data_.bytes < bytes_max_ / 2 && data_.frames < frames_max_ / 2);
+  }
+  /// The same for somebody with a frame whose body has `body_bytes`.
+  [[nodiscard]] bool has_room(std::size_t body_bytes) const noexcept {
+    return data_.frames == 0
+           || (has_room() && data_.bytes + codecs::frame_header_bytes + body_bytes <= bytes_max_);
   }
   /// Takes everything away, for a connection that is lost; what was taken out before is the session's.
   void clear() noexcept;

@@ -59,7 +59,7 @@ session::session(options how, time_point now)
   self_->keepalive_ms = static_cast<std::uint32_t>(
     std::chrono::duration_cast<std::chrono::milliseconds>(bounds_->keepalive_time).count());
   if (role_ == role::dialer)
-    say(encode(*self_));
+    say_hello();
 }
 
 // -- what the program lets go ---------------------------------------------------------
@@ -132,10 +132,16 @@ void session::accept(time_point now) {
     say(encode(welcome{version}));
     become_open(now);
   } else {
-    say(encode(*self_));
+    say_hello();
     say(encode(welcome{version}));
     phase_ = phase::welcome;
   }
+}
+
+void session::say_hello() {
+  if (keep_idle_)
+    self_->features.emplace_back(keep_feature);
+  say(encode(*self_));
 }
 
 void session::refuse(const error& why, time_point now) {

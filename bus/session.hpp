@@ -90,9 +90,10 @@ struct ended {
   node_id peer; ///< Who it was, as far as it had said so.
   bool was_open = false;
   send_account account;
-  traffic total{};      ///< Since it was open, and so are these two.
-  duration open_time{}; ///< Zero if it never was.
-  time_point at{};      ///< When it ended.
+  traffic total{};            ///< Since it was open, and so are these two.
+  duration open_time{};       ///< Zero if it never was.
+  time_point at{};            ///< When it ended.
+  fifo<outgoing> unsent = {}; ///< The messages that the account calls so, in order.
 };
 
 using session_event =
@@ -154,6 +155,7 @@ public:
   void takes_messages(bool yes);
   /// Another share of the node's memory; a larger window shrinks as it is used up.
   void window_bytes_max(std::size_t bytes) noexcept { window_bytes_max_ = bytes; }
+  /// Whether it is not closed when idle. Before our hello is said the peer is asked for the same.
   void keep_idle(bool yes) noexcept { keep_idle_ = yes; }
 
   // -- requests ---------------------------------------------------------------------
@@ -235,9 +237,11 @@ private:
   void say_goodbye(errc code, std::string detail);
   void advance_drain(outbox& queue, time_point now);
   void abandon(outbox& queue, time_point now);
+  void retract();
   void begin_linger(const error& why, time_point now);
   void violate(errc code, std::string detail, time_point now);
   void end(const error& why);
+  void say_hello();
   void say(payload frame) {
     if (is_opening())
       wire_bytes_sent_ -= static_cast<std::int64_t>(frame.size());
@@ -259,7 +263,7 @@ private:
   [[nodiscard]] std::uint64_t window_frames() const noexcept;
   [[nodiscard]] bool is_busy() const noexcept;
   [[nodiscard]] bool may_become_idle() const noexcept {
-    return phase_ == phase::open && !keep_idle_ && !idle_told_;
+    return phase_ == phase::open && !keep_idle_ && !peer_keeps_ && !idle_told_;
   }
   [[nodiscard]] bool is_live() const noexcept {
     return phase_ == phase::open || phase_ == phase::draining;
@@ -284,6 +288,7 @@ private:
   std::shared_ptr<const limits> bounds_;
   bool takes_messages_;
   bool keep_idle_;
+  bool peer_keeps_ = false; // and asks us not to close when idle
 
   phase phase_ = phase::hello;
   hello peer_;
@@ -367,6 +372,7 @@ private:
   bool shut_ = false;
   bool ended_told_ = false;
   std::uint64_t unsent_ = 0;
+  fifo<outgoing> unsent_frames_;
 };
 
 } // namespace postbus::bus

@@ -150,6 +150,8 @@ void session::on_hello(const frame_view& frame, time_point now) {
   peer_seen_ = true;
   if (role_ == role::dialer)
     round_trip_time_ = now - last_sent_; // this answers our hello
+  peer_keeps_ =
+    std::find(peer_.features.begin(), peer_.features.end(), keep_feature) != peer_.features.end();
   check_hello(now);
 }
 

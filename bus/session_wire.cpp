@@ -118,7 +118,7 @@ void session::advance_drain(outbox& queue, time_point now) {
   const auto may_say = queue.data_frames() == 0
                        && ((asks_nothing() && (!goodbye_heard_ || all_taken())) || drain_expired_);
   if (may_say)
-    say_goodbye(reason_.code, {});
+    say_goodbye(reason_.code, goodbye_heard_ ? std::string{} : reason_.detail);
   if (goodbye_said_ && goodbye_heard_ && all_taken()) {
     credit_due_ = credit_due_ || granted_.frames_taken != frames_released_;
     if (frames_confirmed_ == frames_sent_ || input_ended_)
@@ -140,18 +140,65 @@ void session::say_goodbye(errc code, std::string detail) {
 void session::abandon(outbox& queue, time_point now) {
   queue.close();
   unsent_ += queue.data_frames();
+  queue.take_data(unsent_frames_);
   queue.clear();
   queue_empty_ = true;
   if (phase_ == phase::closed && !ended_told_) {
     ended_told_ = true;
+    retract();
     tell(ended{reason_,
                peer_.id,
                was_open_,
                {frames_sent_, frames_confirmed_, unsent_},
                counted(),
                was_open_ ? now - rates_.start() : duration::zero(),
-               now});
+               now,
+               std::move(unsent_frames_)});
   }
+}
+
+// Messages of which the transport took nothing were not sent: they are taken back. One that was begun
+// stays, and so does what is said about the connection, for a last word.
+void session::retract() {
+  fifo<outgoing> stays;
+  fifo<outgoing> back;
+  auto written = std::exchange(wire_offset_, 0); // of the first piece
+  while (auto piece = wire_.take_front()) {
+    std::uint64_t begun = 0;
+    std::size_t cut = 0;
+    // Requests and answers are accounted for by their own means.
+    const auto is_message =
+      piece->is_data && codecs::load_header(piece->head).kind == codecs::frame_kind::message;
+    while (is_message && cut < written) {
+      cut += codecs::frame_header_bytes + codecs::load<std::uint32_t>(piece->head + cut);
+      ++begun;
+    }
+    if (!is_message || (begun > 0 && !piece->body.empty())) {
+      wire_offset_ += written;
+      stays.push_back(std::move(*piece));
+    } else {
+      if (cut > written) {
+        wire_offset_ = written;
+        stays.push_back({piece->owner, piece->head, cut, {}, begun, true});
+      }
+      frames_sent_ -= piece->frames - begun;
+      unsent_ += piece->frames - begun;
+      piece->head += cut;
+      piece->head_bytes -= cut;
+      piece->frames -= begun;
+      if (piece->frames > 0)
+        back.push_back(std::move(*piece));
+    }
+    written = 0;
+  }
+  frames_confirmed_ = std::min(frames_confirmed_, frames_sent_); // whatever a liar said
+  while (auto piece = unsent_frames_.take_front())
+    back.push_back(std::move(*piece));
+  unsent_frames_ = std::move(back);
+  wire_ = std::move(stays);
+  wire_bytes_ = 0;
+  wire_counted_ = 0;
+  count_wire();
 }
 
 std::size_t session::wire(std::span<std::span<const std::byte>> room) const noexcept {

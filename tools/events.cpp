@@ -52,6 +52,19 @@ std::string line_of(const postbus::node_event& event) {
                                                 counted(over.messages_received, "message"),
                                                 account_text(over.account)));
       },
+      [](const postbus::unsent& back) {
+        return line("unsent", fmt::format("{} {}", to_string(back.peer),
+                                          counted(back.messages.size(), "message")));
+      },
+      [](const postbus::keep_state& kept) {
+        return line(
+          "keep_state",
+          fmt::format("{} {}{}{}", kept.endpoint, to_string(kept.status),
+                      kept.peer ? fmt::format(" {}", to_string(kept.peer)) : std::string(),
+                      kept.status == postbus::keep_status::connected
+                        ? ""
+                        : fmt::format(": {}", printable(to_string(kept.reason)))));
+      },
       [](const postbus::closing&) { return std::string("closing"); },
       [](const postbus::closed&) { return std::string("closed"); },
     },
@@ -84,6 +97,17 @@ std::string json_of(const postbus::node_event& event) {
                 {"sent", over.account.sent},
                 {"confirmed", over.account.confirmed},
                 {"unsent", over.account.unsent}};
+      },
+      [](const postbus::unsent& back) -> nlohmann::json {
+        return {
+          {"event", "unsent"}, {"peer", to_string(back.peer)}, {"messages", back.messages.size()}};
+      },
+      [](const postbus::keep_state& kept) -> nlohmann::json {
+        return {{"event", "keep_state"},
+                {"endpoint", kept.endpoint},
+                {"status", to_string(kept.status)},
+                {"peer", to_string(kept.peer)},
+                {"reason", reason_json(kept.reason)}};
       },
       [](const postbus::closing&) -> nlohmann::json {
         return {{"event", "closing"}};

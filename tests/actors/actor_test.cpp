@@ -2,6 +2,7 @@
 #include "postbus/actors/answer.hpp"
 #include "postbus/actors/loop.hpp"
 #include "postbus/postbus.hpp"
+#include "postbus/tests/support/asked.hpp"
 #include "postbus/tests/support/expect.hpp"
 
 #include <doctest/doctest.h>
@@ -11,30 +12,6 @@
 using namespace postbus;
 using namespace postbus::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-/// What an asked actor answers, or the text of its error.
-template <class T, class Question>
-T asked(caf::scoped_actor& self, const node_actor& of, Question question) {
-  std::optional<T> answer;
-  std::string failed;
-  ask(&*self, of, patience, std::move(question))
-    .receive([&](const T& value) { answer = value; },
-             [&](const caf::error& why) { failed = render(why); });
-  REQUIRE_MESSAGE(answer.has_value(), failed);
-  return *answer;
-}
-
-template <class T, class Question>
-caf::error refused(caf::scoped_actor& self, const node_actor& of, Question question) {
-  caf::error why;
-  ask(&*self, of, patience, std::move(question))
-    .receive([&](const T&) { FAIL("was answered"); }, [&](const caf::error& said) { why = said; });
-  return why;
-}
-
-} // namespace
 
 TEST_CASE("an actor listens, connects, sends, subscribes and closes by messages") {
   runtime bus;

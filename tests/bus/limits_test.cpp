@@ -32,6 +32,8 @@ TEST_CASE("sets at the edge of every relation fit together") {
   edge.batches_in_flight_max = 1;
   edge.statistics_half_life = 1ms;
   edge.closed_connections_max = 0;
+  edge.reconnect_time_min = edge.reconnect_time_max = 1ms;
+  edge.reconnect_jitter_percent = 100;
   CHECK(edge.check().has_value());
 
   limits wide;
@@ -40,6 +42,7 @@ TEST_CASE("sets at the edge of every relation fit together") {
   wide.idle_time_max = wide.handshake_time_max = year;
   wide.drain_time_max = wide.linger_time_max = wide.stall_time_max = year;
   wide.statistics_half_life = year;
+  wide.reconnect_time_max = year;
   wide.frame_bytes_max = std::numeric_limits<std::uint32_t>::max();
   CHECK(wide.check().has_value());
 }
@@ -81,6 +84,13 @@ TEST_CASE("each relation that does not hold is told by its names") {
     {"outbox_frames_max must be at least 1", [](limits& l) { l.outbox_frames_max = 0; }},
     {"window_bytes_min must be at least 1", [](limits& l) { l.window_bytes_min = 0; }},
     {"batches_in_flight_max must be at least 1", [](limits& l) { l.batches_in_flight_max = 0; }},
+    {"reconnect_time_min must be at least 1 ms", [](limits& l) { l.reconnect_time_min = 0s; }},
+    {"reconnect_time_max must be at most 1 year",
+     [](limits& l) { l.reconnect_time_max = duration::max(); }},
+    {"reconnect_time_min must be at most reconnect_time_max",
+     [](limits& l) { l.reconnect_time_max = 99ms; }},
+    {"reconnect_jitter_percent must be at most 100",
+     [](limits& l) { l.reconnect_jitter_percent = 101; }},
     {"hello_bytes_max must be at least 1024", [](limits& l) { l.hello_bytes_max = 1023; }},
     {"frame_bytes_max must be at least 1024", [](limits& l) { l.frame_bytes_max = 1023; }},
     {"decision_time_max must be below handshake_time_max",

@@ -240,7 +240,7 @@ TEST_CASE("who had to make room is not told as connected, even if its last welco
   CHECK(has(drain(), bus::node::end_connection{}));
   core.on(id, bus::opened{}); // it crossed that on its way
   CHECK(drain().empty());
-  core.on(id, bus::ended{{errc::too_many_handshakes, blame::local, {}}, peer.id, true, {}});
+  core.on(id, bus::ended{{errc::too_many_handshakes, blame::local, {}}, peer.id, true, {}, {}});
   CHECK(drain() == std::vector{bus::node::output(bus::node::connection_over{}).index()});
 }
 

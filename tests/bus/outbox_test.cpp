@@ -317,3 +317,42 @@ TEST_CASE("after any operations an outbox agrees with a list of frames") {
     CHECK(wire == expected);
   }
 }
+
+TEST_CASE(
+  "what was taken back goes in front of what waits, whatever the bounds, but not above a frame's") {
+  outbox from(limits{});
+  for (std::uint16_t tag = 1; tag <= 3; ++tag)
+    REQUIRE(from.push(lane::data, {.tag = tag}, payload::copy_of(std::string(tag * 100u, 'a')))
+            == send_outcome::accepted);
+  REQUIRE(from.push(lane::data, {.tag = 4}, payload::copy_of(std::string(20'000, 'a')))
+          == send_outcome::accepted);
+  from.close();
+  fifo<outgoing> taken;
+  from.take_data(taken);
+  CHECK(from.data_frames() == 0);
+  CHECK(from.data_bytes() == 0);
+
+  outbox to(1000, 10);
+  to.frame_bytes_max(250);
+  REQUIRE(to.push(lane::data, {.tag = 5}, payload::copy_of("last")) == send_outcome::accepted);
+  auto refused = to.put_first(std::move(taken));
+  CHECK(to.data_frames() == 3);
+  CHECK(to.data_bytes() == 3 * codecs::frame_header_bytes + 100 + 200 + 4);
+  const auto tags = [](fifo<outgoing>& pieces) {
+    std::string text;
+    while (const auto piece = pieces.take_front()) {
+      std::size_t at = 0;
+      for (std::uint64_t count = 0; count < piece->frames; ++count) {
+        const auto header = codecs::load_header(piece->head + at);
+        text += std::to_string(header.tag) + " ";
+        at += codecs::frame_header_bytes + header.length;
+      }
+      CHECK(at == piece->bytes());
+    }
+    return text;
+  };
+  CHECK(tags(refused) == "3 4 ");
+  fifo<outgoing> out;
+  to.take(out, {UINT64_MAX, UINT64_MAX});
+  CHECK(tags(out) == "1 2 5 ");
+}

@@ -143,7 +143,7 @@ TEST_CASE("a close towards a frozen peer ends at drain and linger, and knows wha
   pair.run(1ms);
   REQUIRE(pair.dialer.end);
   CHECK(pair.dialer.end->reason == bye);
-  CHECK(pair.dialer.end->account == send_account{66, 0, 434});
+  CHECK(pair.dialer.end->account == send_account{10, 0, 490});
   pair.listener.frozen(false);
   REQUIRE(pair.run_to_end(10s));
   CHECK(pair.listener.messages == 10); // what the system had taken

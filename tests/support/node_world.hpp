@@ -270,6 +270,10 @@ private:
         story += ", " + std::to_string(gone->messages_unclaimed) + " of "
                  + std::to_string(gone->messages_received) + " unclaimed";
       story += ") ";
+    } else if (const auto* kept = std::get_if<keep_state>(&event)) {
+      story += "keep_state(" + std::string(to_string(kept->status)) + ") ";
+    } else if (std::holds_alternative<unsent>(event)) {
+      story += "unsent ";
     } else {
       story += std::holds_alternative<closing>(event) ? "closing " : "closed ";
     }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "postbus/bus/session.hpp"
+#include "postbus/tests/support/handed_back.hpp"
 
 #include <deque>
 #include <memory>
@@ -145,6 +146,8 @@ public:
     law(session.frames_taken() <= session.frames_received(), "more taken than received");
     if (end) {
       law(end->account.sent + end->account.unsent == accepted, "accepted is not sent + unsent");
+      law(sums_of(end->unsent).frames == end->account.unsent,
+          "what is handed back is not what is unsent");
       law(end->was_open == (opened == 1), "was_open differs from what was told");
       law(end->reason.code != errc::none, "an end without a reason");
     }

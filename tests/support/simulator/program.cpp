@@ -95,26 +95,29 @@ void program::check_message(const expectation& is, const message_view& what) con
 }
 
 void program::told(const node_event& what, time_point now) {
-  std::visit(bus::overloaded{
-               [&](const connection_request& asked) {
-                 require(wants_.decides, law::events, "asked, and does not decide");
-                 require(asked_.insert(asked.connection).second, law::dials,
-                         "asked twice about one connection");
-                 questions.push_back({asked, later(now, how_.answers_after)});
-               },
-               [&](const connected& up) { check_event(kind::connected, up.peer, "connected"); },
-               [&](const disconnected& down) {
-                 const auto is = due_.empty() ? expectation{} : due_.front();
-                 check_event(kind::disconnected, down.peer, "disconnected");
-                 check_account(is, down);
-               },
-               [&](const closing&) { check_event(kind::closing, {}, "closing"); },
-               [&](const closed&) {
-                 check_event(kind::closed, {}, "closed");
-                 closed_ = true;
-               },
-             },
-             what);
+  std::visit(
+    bus::overloaded{
+      [&](const connection_request& asked) {
+        require(wants_.decides, law::events, "asked, and does not decide");
+        require(asked_.insert(asked.connection).second, law::dials,
+                "asked twice about one connection");
+        questions.push_back({asked, later(now, how_.answers_after)});
+      },
+      [&](const connected& up) { check_event(kind::connected, up.peer, "connected"); },
+      [&](const disconnected& down) {
+        const auto is = due_.empty() ? expectation{} : due_.front();
+        check_event(kind::disconnected, down.peer, "disconnected");
+        check_account(is, down);
+      },
+      [&](const unsent&) { require(false, law::events, "unsent, which nobody asked for"); },
+      [&](const keep_state&) { require(false, law::events, "nobody is kept here"); },
+      [&](const closing&) { check_event(kind::closing, {}, "closing"); },
+      [&](const closed&) {
+        check_event(kind::closed, {}, "closed");
+        closed_ = true;
+      },
+    },
+    what);
 }
 
 void program::check_event(kind what, const node_id& peer, const char* name) {

@@ -2,6 +2,7 @@
 #include "postbus/tests/support/simulator/world.hpp"
 
 #include "postbus/bus/orders.hpp"
+#include "postbus/tests/support/handed_back.hpp"
 
 #include <algorithm>
 #include <array>
@@ -89,7 +90,10 @@ void world::hand_over(end_point& at) {
     }
     if (auto* end = std::get_if<bus::ended>(&*event)) {
       at.mine().let_go = at.charge->frames();
+      require(test::sums_of(end->unsent).frames == end->account.unsent, law::account,
+              "what is handed back is not what is said to be unsent");
       at.mine().ended = *end;
+      at.mine().ended->unsent.clear(); // or their bytes would be held for good
       check_end(at, *end);
     }
     at.of.mailbox.push_back(

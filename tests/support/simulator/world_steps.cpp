@@ -296,6 +296,9 @@ void world::obey(host& at, core::output& what) {
                },
                [&](core::report_connection& to) { order(at, to.connection, what); },
                [&](core::statistics_ready& told) { check_statistics(at, told); },
+               [](core::dial_kept&) {}, // nobody is kept here
+               [](core::hold_messages&) {},
+               [](core::release_held&) {},
                [&](core::link_up& up) { link_up(at, up); },
                [&](core::link_down& down) { link_down(at, down); },
                [&](core::connection_over& over) {
