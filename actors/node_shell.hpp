@@ -11,6 +11,7 @@
 #include "postbus/actors/recipient.hpp"
 
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <vector>
 
@@ -41,8 +42,12 @@ private:
   // -- what users ask -------------------------------------------------------------------
   void start_listening(const std::string& text, const answer<std::string>& reply);
   void start_dialing(const std::string& text, duration within, const answer<node_id>& reply);
-  subscription start_telling(bus::subscription_options wants, std::shared_ptr<recipient> who);
+  result<subscription> start_telling(bus::subscription_options wants,
+                                     std::shared_ptr<recipient> who);
   bool stop_telling(bus::subscription_id id);
+  void end_with(const caf::actor& subscriber, bus::subscription_id id);
+  void on_subscriber_over(caf::actor_id who);
+  [[nodiscard]] result<subscription_counters> count(bus::subscription_id id) const;
   bool settle_request(const decide& what);
   void start_closing(const close_node& how);
   [[nodiscard]] send_outcome send_one(const send_message& what);
@@ -82,6 +87,7 @@ private:
   std::unordered_map<std::uint64_t, caf::actor> listeners_;
   std::uint64_t last_listener_ = 0;
   std::unordered_map<bus::subscription_id, audience> audiences_;
+  std::unordered_map<caf::actor_id, std::set<bus::subscription_id>> subscribers_; // until they end
   std::vector<answer<closed>> waiting_for_close_;
   bool finished_ = false;
 };

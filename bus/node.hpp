@@ -121,6 +121,10 @@ public:
   bool unsubscribe(subscription_id id);
   /// Batches of this subscription were let go.
   void settle(subscription_id id) { subscriptions_.settle(id); }
+  /// What became of its messages; nothing when there is no such subscription, or no more.
+  [[nodiscard]] std::optional<subscription_counters> counters(subscription_id id) const {
+    return subscriptions_.counters(id);
+  }
 
   // -- the end ------------------------------------------------------------------------
 
@@ -170,6 +174,7 @@ private:
   void no_longer_promised(connection& at);
   void make_room(const std::string& host);
   void share_memory();
+  void settle_subscriptions();
   void finish_if_done();
   [[nodiscard]] connection* find(connection_id id);
 
@@ -189,6 +194,7 @@ private:
   // Dials that ended because the peer is connected already, while that connection still opens.
   std::map<node_id, std::vector<connection_id>> waiting_dials_;
   std::size_t window_share_;
+  bool takes_messages_ = false; // anybody, as connections were told
   bool closing_ = false;
   bool finished_ = false;
   bool finish_told_ = false;

@@ -88,6 +88,8 @@ std::string_view to_string(errc code) noexcept {
     return "bad_option";
   case errc::no_handler:
     return "no_handler";
+  case errc::subscriber_too_slow:
+    return "subscriber_too_slow";
   case errc::truncated_value:
     return "truncated_value";
   case errc::trailing_bytes:
@@ -190,6 +192,8 @@ std::string_view describe(errc code) noexcept {
     return "a setting is outside its range";
   case errc::no_handler:
     return "nobody there handles such a request";
+  case errc::subscriber_too_slow:
+    return "a subscriber did not take what came, and its subscription ended";
   case errc::truncated_value:
     return "the bytes end inside a value";
   case errc::trailing_bytes:
@@ -251,6 +255,7 @@ errc errc_from_wire(std::uint16_t number) noexcept {
   case errc::node_closed:
   case errc::bad_option:
   case errc::no_handler:
+  case errc::subscriber_too_slow:
   case errc::truncated_value:
   case errc::trailing_bytes:
   case errc::wrong_type:

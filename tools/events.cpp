@@ -52,6 +52,14 @@ std::string line_of(const postbus::node_event& event) {
                                                 counted(over.messages_received, "message"),
                                                 account_text(over.account)));
       },
+      [](const postbus::messages_dropped& lost) {
+        return line("dropped", fmt::format("{} of {}", counted(lost.messages, "message"),
+                                           to_string(lost.peer)));
+      },
+      [](const postbus::subscription_ended& over) {
+        return line("ended", fmt::format("{}; {} dropped", printable(to_string(over.reason)),
+                                         counted(over.messages_dropped, "message")));
+      },
       [](const postbus::closing&) { return std::string("closing"); },
       [](const postbus::closed&) { return std::string("closed"); },
     },
@@ -84,6 +92,17 @@ std::string json_of(const postbus::node_event& event) {
                 {"sent", over.account.sent},
                 {"confirmed", over.account.confirmed},
                 {"unsent", over.account.unsent}};
+      },
+      [](const postbus::messages_dropped& lost) -> nlohmann::json {
+        return {{"event", "messages_dropped"},
+                {"peer", to_string(lost.peer)},
+                {"messages", lost.messages},
+                {"bytes", lost.bytes}};
+      },
+      [](const postbus::subscription_ended& over) -> nlohmann::json {
+        return {{"event", "subscription_ended"},
+                {"reason", reason_json(over.reason)},
+                {"dropped", over.messages_dropped}};
       },
       [](const postbus::closing&) -> nlohmann::json {
         return {{"event", "closing"}};

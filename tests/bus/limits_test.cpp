@@ -30,6 +30,9 @@ TEST_CASE("sets at the edge of every relation fit together") {
   edge.outbox_frames_max = 1;
   edge.window_bytes_min = edge.window_bytes_max = edge.node_received_bytes_max = 1;
   edge.batches_in_flight_max = 1;
+  edge.subscription_queue_bytes_max = 1;
+  edge.subscription_queue_messages_max = 1;
+  edge.subscription_events_max = 2;
   CHECK(edge.check().has_value());
 
   limits wide;
@@ -74,6 +77,12 @@ TEST_CASE("each relation that does not hold is told by its names") {
     {"outbox_frames_max must be at least 1", [](limits& l) { l.outbox_frames_max = 0; }},
     {"window_bytes_min must be at least 1", [](limits& l) { l.window_bytes_min = 0; }},
     {"batches_in_flight_max must be at least 1", [](limits& l) { l.batches_in_flight_max = 0; }},
+    {"subscription_queue_bytes_max must be at least 1",
+     [](limits& l) { l.subscription_queue_bytes_max = 0; }},
+    {"subscription_queue_messages_max must be at least 1",
+     [](limits& l) { l.subscription_queue_messages_max = 0; }},
+    {"connections_max must be below subscription_events_max",
+     [](limits& l) { l.subscription_events_max = l.connections_max; }},
     {"hello_bytes_max must be at least 1024", [](limits& l) { l.hello_bytes_max = 1023; }},
     {"frame_bytes_max must be at least 1024", [](limits& l) { l.frame_bytes_max = 1023; }},
     {"decision_time_max must be below handshake_time_max",

@@ -274,6 +274,10 @@ private:
         story += ", " + std::to_string(gone->messages_unclaimed) + " of "
                  + std::to_string(gone->messages_received) + " unclaimed";
       story += ") ";
+    } else if (const auto* lost = std::get_if<messages_dropped>(&event)) {
+      story += "dropped(" + std::to_string(lost->messages) + ") ";
+    } else if (const auto* over = std::get_if<subscription_ended>(&event)) {
+      story += "subscription_ended(" + std::to_string(over->messages_dropped) + ") ";
     } else {
       story += std::holds_alternative<closing>(event) ? "closing " : "closed ";
     }

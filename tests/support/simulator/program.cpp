@@ -108,6 +108,12 @@ void program::told(const node_event& what, time_point now) {
                  check_event(kind::disconnected, down.peer, "disconnected");
                  check_account(is, down);
                },
+               [&](const messages_dropped&) {
+                 require(false, law::events, "messages dropped, and nobody may drop any");
+               },
+               [&](const subscription_ended&) {
+                 require(false, law::events, "a subscription ended that nobody ended");
+               },
                [&](const closing&) { check_event(kind::closing, {}, "closing"); },
                [&](const closed&) {
                  check_event(kind::closed, {}, "closed");
