@@ -61,13 +61,13 @@ void node_shell::tell(bus::subscriptions::output& what) {
   const auto found = audiences_.find(what.to);
   if (found == audiences_.end())
     return;
-  const auto who = found->second.who;
+  auto& who = *found->second.who;
   bool goes_on = true;
   if (auto* messages = std::get_if<batch>(&what.what)) {
-    goes_on = who->take(std::move(*messages));
+    goes_on = who.take(std::move(*messages));
   } else {
     const auto& event = std::get<node_event>(what.what);
-    goes_on = who->take(event);
+    goes_on = who.take(event);
     goes_on = goes_on && !std::holds_alternative<subscription_ended>(event);
   }
   if (!goes_on) // not now: what the core says next is on its way already
