@@ -61,10 +61,19 @@ public:
 
   /// Blocks until it is answered, or `timeout` when that takes longer than `within`.
   [[nodiscard]] result<T> wait(duration within) const {
+    if (!is_answered(within))
+      return error{errc::timeout, blame::local, {}};
+    return take();
+  }
+  /// Blocks until it is answered, `within` at the longest. False if it is not.
+  [[nodiscard]] bool is_answered(duration within) const {
     std::unique_lock guard(at_->mutex);
     const auto deadline = later(std::chrono::steady_clock::now(), within);
-    if (!at_->arrived.wait_until(guard, deadline, [&] { return at_->reply.has_value(); }))
-      return error{errc::timeout, blame::local, {}};
+    return at_->arrived.wait_until(guard, deadline, [&] { return at_->reply.has_value(); });
+  }
+  /// The answer, which is there. Call once.
+  [[nodiscard]] result<T> take() const {
+    std::lock_guard guard(at_->mutex);
     return std::move(*at_->reply);
   }
 
@@ -77,5 +86,13 @@ private:
 
   std::shared_ptr<place> at_ = std::make_shared<place>();
 };
+
+/// What the node itself needs to answer, beside the time it was given for the work.
+inline constexpr auto answer_time = std::chrono::seconds(2);
+
+/// What a call that blocks says on a loop.
+[[nodiscard]] inline error on_a_loop(const char* call) {
+  return {errc::would_deadlock, blame::local, call};
+}
 
 } // namespace postbus::actors

@@ -1,6 +1,6 @@
 #include "postbus/actors/connection.hpp"
 
-#include "postbus/bus/overloaded.hpp"
+#include "postbus/bus/orders.hpp"
 #include <sys/uio.h>
 
 #include <cerrno>
@@ -58,26 +58,15 @@ void connection::leave() {
 }
 
 void connection::obey(const command& order) {
-  using core = bus::node;
   std::visit(
-    bus::overloaded{
-      [&](const core::accept_connection&) { session_.accept(steady_now()); },
-      [&](const core::close_connection& close) {
-        session_.close(close.reason, close.drain, steady_now());
-      },
-      [&](const core::end_connection& end) { session_.fail(end.reason.code, end.reason.detail); },
-      [&](const core::probe_connection&) { session_.probe(steady_now()); },
-      [&](const core::tick_connection&) {
+    [&]<class Order>(const Order& what) {
+      if constexpr (std::is_same_v<Order, bus::node::tick_connection>) {
         armed_ = never;
         // What lies in the socket was said before it was called silent: a program that was
         // stopped for a while must not take its peers for dead.
         read_some();
-        session_.tick(steady_now());
-      },
-      [&](const core::adjust_connection& adjust) {
-        session_.takes_messages(adjust.takes_messages);
-        session_.window_bytes_max(adjust.window_bytes_max);
-      },
+      }
+      bus::carry_out(what, session_, steady_now());
     },
     order.what);
 }

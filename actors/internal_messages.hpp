@@ -22,7 +22,8 @@ struct settle_receipts {
 struct command {
   std::variant<bus::node::accept_connection, bus::node::close_connection, bus::node::end_connection,
                bus::node::probe_connection, bus::node::tick_connection,
-               bus::node::adjust_connection>
+               bus::node::adjust_connection, bus::node::send_request, bus::node::send_cancel,
+               bus::node::send_answer>
     what;
 };
 /// To a connection: bytes were left over from its last turn.
@@ -103,6 +104,33 @@ struct ask_spawn {
 };
 struct ask_close {
   close_node how;
+};
+struct ask_request {
+  send_request what;
+  answer<reply> told;
+};
+struct ask_cancel {
+  std::uint64_t key = 0;
+};
+struct ask_handle {
+  handle_requests what;
+  answer<handler> reply;
+};
+struct ask_handle_function {
+  std::function<void(const incoming_request&)> what;
+  std::vector<tag_range> tags;
+  answer<handler> reply;
+};
+/// To the actor of a handling function: no request comes behind this.
+struct last_request {};
+struct ask_stop_handling {
+  std::uint64_t id = 0;
+};
+/// From whoever holds a peer's request.
+struct ask_respond {
+  bus::connection_id connection = 0;
+  bus::correlation_id id = 0;
+  bus::request_answer what;
 };
 /// To the node: end everything at once; the runtime has waited long enough.
 struct ask_end {};

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "postbus/actors/caf.hpp"
+#include "postbus/actors/request_messages.hpp"
 #include "postbus/bus/batch.hpp"
 #include "postbus/bus/endpoint.hpp"
 #include "postbus/bus/events.hpp"
@@ -107,7 +108,8 @@ using node_actor =
   caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
                    sig<subscription(subscribe)>, sig<bool(unsubscribe)>,
                    sig<subscription_counters(count_messages)>, sig<bool(decide)>,
-                   sig<closed(close_node)>>;
+                   sig<closed(close_node)>, sig<reply(send_request)>, sig<bool(cancel_request)>,
+                   sig<handler(handle_requests)>, sig<bool(stop_handling)>>;
 
 } // namespace postbus
 
@@ -137,6 +139,13 @@ struct ask_decide;
 struct ask_spawn;
 struct ask_close;
 struct ask_end;
+struct ask_request;
+struct ask_cancel;
+struct ask_handle;
+struct ask_handle_function;
+struct last_request;
+struct ask_stop_handling;
+struct ask_respond;
 } // namespace postbus::actors
 
 #define POSTBUS_MESSAGE_TYPES(X)                                                                   \
@@ -183,6 +192,21 @@ struct ask_end;
   X(postbus::actors::ask_decide)                                                                   \
   X(postbus::actors::ask_spawn)                                                                    \
   X(postbus::actors::ask_close)                                                                    \
-  X(postbus::actors::ask_end)
+  X(postbus::actors::ask_end)                                                                      \
+  X(postbus::send_request)                                                                         \
+  X(postbus::reply)                                                                                \
+  X(postbus::cancel_request)                                                                       \
+  X(postbus::handle_requests)                                                                      \
+  X(postbus::handler)                                                                              \
+  X(postbus::stop_handling)                                                                        \
+  X(postbus::incoming_request)                                                                     \
+  X(postbus::request_called_off)                                                                   \
+  X(postbus::actors::ask_request)                                                                  \
+  X(postbus::actors::ask_cancel)                                                                   \
+  X(postbus::actors::ask_handle)                                                                   \
+  X(postbus::actors::ask_handle_function)                                                          \
+  X(postbus::actors::last_request)                                                                 \
+  X(postbus::actors::ask_stop_handling)                                                            \
+  X(postbus::actors::ask_respond)
 
 POSTBUS_DECLARE_MESSAGE_TYPES(POSTBUS_MESSAGE_TYPES)

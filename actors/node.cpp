@@ -9,16 +9,8 @@
 
 namespace postbus {
 
-namespace {
-
-error on_a_loop(const char* call) {
-  return {errc::would_deadlock, blame::local, call};
-}
-
-// What the node itself needs to answer, beside the time it was given for the work.
-constexpr auto answer_time = std::chrono::seconds(2);
-
-} // namespace
+using actors::answer_time;
+using actors::on_a_loop;
 
 // -- sender -----------------------------------------------------------------------
 

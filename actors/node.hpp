@@ -62,6 +62,33 @@ private:
   std::shared_ptr<actors::link> link_;
 };
 
+/// How to ask.
+struct request_options {
+  std::uint16_t tag = 0; ///< For the handler: which one has it depends on the tag.
+  duration within = std::chrono::seconds(10); ///< Then the answer is `timeout`.
+};
+
+/// A request whose answer is on its way. Gives it up when it goes.
+class pending_reply {
+public:
+  pending_reply(pending_reply&& other) noexcept;
+  pending_reply& operator=(pending_reply&& other) noexcept;
+  ~pending_reply();
+
+  /// Waits for the answer, which is given once. `timeout` when it is not there `within`: it may be waited for
+  /// again. `would_deadlock` on a loop.
+  [[nodiscard]] result<reply> wait(duration within);
+  /// Nobody waits any more; the handler is told, and the answer is `canceled` unless it is there already.
+  void cancel();
+
+private:
+  friend class node;
+  struct state;
+  explicit pending_reply(std::unique_ptr<state> what) noexcept;
+
+  std::unique_ptr<state> state_;
+};
+
 class node {
 public:
   // No moves of its own: what was moved away goes on answering.
@@ -118,6 +145,30 @@ public:
   bool accept(const connection_request& request) const;
   bool reject(const connection_request& request, std::string_view reason) const;
 
+  /// Asks `to`, which may be this node itself, and waits for the answer, `how.within` at the longest. Errors as
+  /// of the message `send_request`. Not ordered with messages, and not held up by them.
+  template <class T>
+  [[nodiscard]] result<reply> request(const node_id& to, const T& value,
+                                      request_options how = {}) const;
+  /// The same with bytes, which the handler sees as opaque.
+  [[nodiscard]] result<reply> request_bytes(const node_id& to, payload bytes,
+                                            request_options how = {}) const;
+  /// Asks and does not wait: the answer is taken, or given up, with what this returns.
+  template <class T>
+  [[nodiscard]] pending_reply start_request(const node_id& to, const T& value,
+                                            request_options how = {}) const;
+  [[nodiscard]] pending_reply start_request_bytes(const node_id& to, payload bytes,
+                                                  request_options how = {}) const;
+
+  /// Has an actor handle requests, as the message of the same name does. `bad_option` without one.
+  result<handler> handle(const handle_requests& what) const;
+  /// The same with a function, which is called with one request at a time, on the actor system's threads.
+  /// One that throws has failed with `handler_lost` and the exception's words, and is called again.
+  result<handler> handle(std::function<void(const incoming_request&)> what,
+                         std::vector<tag_range> tags = {}) const;
+  /// No more requests go to a handler; those that it has it may answer.
+  void stop_handling(handler which) const;
+
   /// Spawns an actor that lives on this node's loop: between a message on the socket and its handler
   /// there is no other thread. For handlers that are short; one that computes or waits holds up every
   /// connection of the loop. It lives until it quits or the runtime ends, also when nobody holds it; one
@@ -137,24 +188,13 @@ private:
   explicit node(std::shared_ptr<actors::node_access> access) noexcept
     : access_(std::move(access)) {}
   bool answer_incoming(decide what) const;
+  [[nodiscard]] pending_reply start_packed(result<send_request> what,
+                                           const request_options& how) const;
 
   std::shared_ptr<actors::node_access> access_;
 };
 
 // -- values ---------------------------------------------------------------------------
-
-namespace actors {
-
-/// Packs text as text, also a literal with its length; everything else as msgpack-c does.
-template <class T>
-[[nodiscard]] result<void> pack_any(codecs::byte_buffer& into, const T& value) {
-  if constexpr (std::convertible_to<const T&, std::string_view>)
-    return codecs::pack_value(into, std::string_view(value));
-  else
-    return codecs::pack_value(into, value);
-}
-
-} // namespace actors
 
 template <class T>
 send_outcome sender::send(const T& value, send_options how) {
@@ -177,6 +217,16 @@ result<send_message> send_message::of(const node_id& to, const T& value,
   if (auto done = actors::pack_any(packed, value); !done)
     return done.error();
   return send_message{to, packed.release(), tag.value_or(tag_of<T>()), false};
+}
+
+template <class T>
+pending_reply node::start_request(const node_id& to, const T& value, request_options how) const {
+  return start_packed(send_request::of(to, value, how.tag), how);
+}
+
+template <class T>
+result<reply> node::request(const node_id& to, const T& value, request_options how) const {
+  return start_request(to, value, how).wait(duration::max());
 }
 
 } // namespace postbus

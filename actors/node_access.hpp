@@ -20,6 +20,9 @@ public:
   /// Whom handles ask and releases wake; nobody once the node is closed.
   [[nodiscard]] const std::shared_ptr<waker>& shell() const noexcept { return shell_; }
 
+  /// Names a request of a handle.
+  [[nodiscard]] std::uint64_t next_key() noexcept { return ++last_key_; }
+
   /// The typed handle for users; empty once the node is closed.
   [[nodiscard]] node_actor actor() const {
     std::lock_guard guard(mutex_);
@@ -49,6 +52,7 @@ private:
   const node_id id_;
   directory peers_;
   const std::shared_ptr<waker> shell_ = std::make_shared<waker>();
+  std::atomic<std::uint64_t> last_key_{0};
   mutable std::mutex mutex_;
   std::condition_variable closing_done_;
   node_actor actor_;

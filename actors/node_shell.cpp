@@ -5,6 +5,7 @@
 #include "postbus/actors/guest.hpp"
 #include "postbus/actors/listener.hpp"
 #include "postbus/actors/subscribing.hpp"
+#include "postbus/bus/orders.hpp"
 #include "postbus/bus/overloaded.hpp"
 
 #include <algorithm>
@@ -86,7 +87,33 @@ caf::behavior node_shell::make_behavior() {
       start_closing(how);
       return promised;
     },
+    [this](const send_request& what) {
+      const asker who{sender_id(), what.key}; // a promise takes the sender with it
+      answer<reply> told;
+      auto promised = promise(told);
+      start_request(what, who, told);
+      return promised;
+    },
+    [this](const cancel_request& what) {
+      return give_up_request({sender_id(), what.key});
+    },
+    [this](const handle_requests& what) -> caf::result<handler> {
+      if (!what.by)
+        return to_caf({errc::bad_option, blame::local, "no handler"});
+      return start_handling(what);
+    },
+    [this](const stop_handling& what) { return end_handling(what.which.id); },
     // -- from handles on plain threads
+    [this](const ask_request& ask) {
+      start_request(ask.what, {0, ask.what.key}, ask.told);
+    },
+    [this](const ask_cancel& ask) {
+      give_up_request({0, ask.key});
+    },
+    [this](const ask_handle& ask) { ask.reply(start_handling(ask.what)); },
+    [this](const ask_handle_function& ask) { ask.reply(start_function(ask)); },
+    [this](const ask_stop_handling& ask) { end_handling(ask.id); },
+    [this](const ask_respond& what) { respond(what); },
     [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },
     [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
     [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },
@@ -157,6 +184,7 @@ void node_shell::leave() {
   connecting_.clear();
   audiences_.clear();
   waiting_for_close_.clear();
+  leave_requests();
   access_->close();
 }
 
@@ -270,12 +298,7 @@ void node_shell::obey(bus::node::output& what) {
   using core = bus::node;
   std::visit(
     bus::overloaded{
-      [&](core::accept_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::close_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::end_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::probe_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::tick_connection& order) { command_connection(order.connection, {order}); },
-      [&](core::adjust_connection& order) { command_connection(order.connection, {order}); },
+      [&](bus::connection_order auto& order) { command_connection(order.connection, {order}); },
       [&](core::link_up& up) { access_->peers().add(connections_.at(up.connection).link); },
       [&](core::link_down& down) {
         access_->peers().remove(*connections_.at(down.connection).link);
@@ -289,6 +312,9 @@ void node_shell::obey(bus::node::output& what) {
           reply(std::move(answered.peer));
         }
       },
+      [&](core::hand_over_request& asked) { hand_over(asked); },
+      [&](core::call_off_request& off) { call_off(off); },
+      [&](core::answer_request& answered) { take_answer(answered); },
       [&](core::finished&) { become_closed(); },
     },
     what);

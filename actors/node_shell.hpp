@@ -9,10 +9,13 @@
 #include "postbus/actors/loop.hpp"
 #include "postbus/actors/node_access.hpp"
 #include "postbus/actors/recipient.hpp"
+#include "postbus/actors/request_ticket.hpp"
 
+#include <map>
 #include <optional>
 #include <set>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace postbus::actors {
@@ -54,6 +57,20 @@ private:
   template <class T>
   [[nodiscard]] caf::typed_response_promise<T> promise(answer<T>& reply);
 
+  // -- requests: node_shell_requests.cpp --------------------------------------------------
+  /// An actor's id, 0 for handles; and the key that it chose.
+  using asker = std::pair<std::uint64_t, std::uint64_t>;
+  void start_request(const send_request& what, const asker& who, const answer<reply>& told);
+  bool give_up_request(const asker& who);
+  handler start_handling(const handle_requests& what);
+  handler start_function(const ask_handle_function& what);
+  bool end_handling(bus::handler_id id);
+  void respond(const ask_respond& what);
+  void hand_over(bus::node::hand_over_request& what);
+  void call_off(const bus::node::call_off_request& what);
+  void take_answer(bus::node::answer_request& what);
+  void leave_requests();
+
   // -- what its actors tell --------------------------------------------------------------
   void on_dial_done(const dial_done& told);
   void spawn_listening(std::shared_ptr<socket_box> socket);
@@ -66,6 +83,7 @@ private:
   void command_connection(bus::connection_id id, command what);
   void become_closed();
   void arm_timer();
+  [[nodiscard]] std::uint64_t sender_id() { return current_sender() ? current_sender()->id() : 0; }
   [[nodiscard]] caf::strong_actor_ptr self() { return caf::strong_actor_ptr{this->ctrl()}; }
 
   bus::node core_;
@@ -88,6 +106,21 @@ private:
   std::uint64_t last_listener_ = 0;
   std::unordered_map<bus::subscription_id, audience> audiences_;
   std::unordered_map<caf::actor_id, std::set<bus::subscription_id>> subscribers_; // until they end
+  struct question {
+    asker who;
+    answer<reply> told;
+  };
+  std::unordered_map<bus::correlation_id, question> questions_; // asked here, not yet answered
+  std::map<asker, bus::correlation_id> askers_;                 // of those that may be given up
+  struct registration {
+    caf::actor by;
+    bool tell_called_off = false;
+    bool is_function = false; ///< Its actor is this node's own.
+  };
+  std::unordered_map<bus::handler_id, registration> handlers_;
+  std::map<std::pair<bus::connection_id, bus::correlation_id>, std::weak_ptr<const request_ticket>>
+    handed_over_;
+  std::uint64_t last_request_ = 0;
   std::vector<answer<closed>> waiting_for_close_;
   bool finished_ = false;
 };

@@ -8,16 +8,6 @@ namespace postbus {
 
 namespace actors {
 
-namespace {
-
-constexpr auto answer_time = std::chrono::seconds(2);
-
-error on_a_loop(const char* call) {
-  return {errc::would_deadlock, blame::local, call};
-}
-
-} // namespace
-
 result<subscription> subscribe_at(node_access& at, bus::subscription_options wants,
                                   std::shared_ptr<recipient> who) {
   if (loop::on_any())

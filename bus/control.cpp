@@ -113,12 +113,6 @@ std::size_t printable_at(std::string_view text) noexcept {
   return size;
 }
 
-/// An end has a reason: `none`, which nobody sends, is as good as one without a name.
-errc reason_from_wire(std::uint16_t number) noexcept {
-  const auto reason = errc_from_wire(number);
-  return reason == errc::none ? errc::unknown : reason;
-}
-
 std::string_view text_of(std::span<const std::byte> bytes) noexcept {
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
@@ -130,6 +124,11 @@ node_id load_id(const std::byte* at) noexcept {
 }
 
 } // namespace
+
+errc reason_from_wire(std::uint16_t number) noexcept {
+  const auto reason = errc_from_wire(number);
+  return reason == errc::none ? errc::unknown : reason;
+}
 
 std::string clean_text(std::string_view text, std::size_t bytes_max) {
   std::string clean;

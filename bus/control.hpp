@@ -25,7 +25,8 @@ inline constexpr std::uint16_t version_max = 1;
 ///   magic "postbus\n"  u16 version_min  u16 version_max  16 own id  16 expected id (zero: anybody)
 ///   u64 incarnation    — frozen for ever —
 ///   then one MessagePack map; unknown keys are skipped, of missing ones the defaults here hold:
-///   "keepalive_ms" uint, "frame_bytes_max" uint, "requests_max" uint, "features" array of str, "init" bin
+///   "keepalive_ms" uint, "frame_bytes_max" uint, "requests_max" uint, "request_bytes_max" uint,
+///   "window_bytes" uint, "window_frames" uint, "features" array of str, "init" bin
 /// What follows the prefix is a matter of the version: where no version is common it is not read,
 /// and the values here are the defaults.
 struct hello {
@@ -34,9 +35,12 @@ struct hello {
   node_id id;       ///< Never "no node".
   node_id expected; ///< "No node" when anybody may answer.
   std::uint64_t incarnation = 0;
-  std::uint32_t keepalive_ms = 15000;        ///< 100 to 3,600,000.
-  std::uint32_t frame_bytes_max = 16u << 20; ///< At least 1,024.
-  std::uint32_t requests_max = 1024;
+  std::uint32_t keepalive_ms = 15000;         ///< 100 to 3,600,000.
+  std::uint32_t frame_bytes_max = 16u << 20;  ///< At least 1,024.
+  std::uint32_t requests_max = 1024;          ///< Open at a time; 0: none are taken.
+  std::uint32_t request_bytes_max = 4u << 20; ///< Of those, frames and all.
+  std::uint32_t window_bytes = 0;    ///< Credit for messages before the first credit frame.
+  std::uint32_t window_frames = 0;   ///< The same in frames.
   std::vector<std::string> features; ///< At most 64, each of 1 to 64 printable ASCII characters.
   payload init; ///< The application's, MessagePack or whatever it likes; may be empty.
 };
@@ -91,6 +95,10 @@ inline constexpr std::uint32_t frame_bytes_max_min = 1024;
 /// `text` fit to be printed and sent: bytes that are not UTF-8 and control characters are '?' each,
 /// and it ends, between two characters, after at most `bytes_max` bytes.
 [[nodiscard]] std::string clean_text(std::string_view text, std::size_t bytes_max = text_bytes_max);
+
+/// What a reason on the wire stands for. An end has one: `none`, which nobody sends, is as good as a number
+/// without a name, `unknown`.
+[[nodiscard]] errc reason_from_wire(std::uint16_t number) noexcept;
 
 /// The whole frame, header included. Texts are cleaned and cut; all other values must be in their
 /// ranges already.

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "postbus/bus/batch.hpp"
+#include "postbus/bus/request.hpp"
 #include "postbus/codecs/value.hpp"
 
 namespace postbus {
@@ -14,6 +15,13 @@ result<T> message_view::as(const codecs::value_limits& bounds) const {
 template <class T>
 result<T> message::as(const codecs::value_limits& bounds) const {
   return view_.as<T>(bounds);
+}
+
+template <class T>
+result<T> reply::as(const codecs::value_limits& bounds) const {
+  if (failure)
+    return error{errc::request_failed, blame::remote, failure->text};
+  return codecs::unpack_value<T>(body.bytes(), bounds);
 }
 
 } // namespace postbus

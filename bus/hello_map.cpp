@@ -17,6 +17,9 @@ namespace {
 constexpr std::string_view keepalive_key = "keepalive_ms";
 constexpr std::string_view frame_bytes_key = "frame_bytes_max";
 constexpr std::string_view requests_key = "requests_max";
+constexpr std::string_view request_bytes_key = "request_bytes_max";
+constexpr std::string_view window_bytes_key = "window_bytes";
+constexpr std::string_view window_frames_key = "window_frames";
 constexpr std::string_view features_key = "features";
 constexpr std::string_view init_key = "init";
 
@@ -343,13 +346,19 @@ std::vector<std::byte> pack_hello_map(const hello& from) {
   assert(from.frame_bytes_max >= frame_bytes_max_min);
   assert(from.features.size() <= features_max);
   map_writer out;
-  out.map(5);
+  out.map(8);
   out.text(keepalive_key);
   out.integer(from.keepalive_ms);
   out.text(frame_bytes_key);
   out.integer(from.frame_bytes_max);
   out.text(requests_key);
   out.integer(from.requests_max);
+  out.text(request_bytes_key);
+  out.integer(from.request_bytes_max);
+  out.text(window_bytes_key);
+  out.integer(from.window_bytes);
+  out.text(window_frames_key);
+  out.integer(from.window_frames);
   out.text(features_key);
   out.array(from.features.size());
   for (const auto& feature : from.features) {
@@ -388,6 +397,18 @@ const char* unpack_hello_map(std::span<const std::byte> bytes, hello& into) {
       if (first_of(4))
         read_number(in, into.requests_max, {0, any},
                     "\"requests_max\" is no integer from 0 to 4294967295");
+    } else if (*key == request_bytes_key) {
+      if (first_of(32))
+        read_number(in, into.request_bytes_max, {0, any},
+                    "\"request_bytes_max\" is no integer from 0 to 4294967295");
+    } else if (*key == window_bytes_key) {
+      if (first_of(64))
+        read_number(in, into.window_bytes, {0, any},
+                    "\"window_bytes\" is no integer from 0 to 4294967295");
+    } else if (*key == window_frames_key) {
+      if (first_of(128))
+        read_number(in, into.window_frames, {0, any},
+                    "\"window_frames\" is no integer from 0 to 4294967295");
     } else if (*key == features_key) {
       if (first_of(8))
         read_features(in, into.features);

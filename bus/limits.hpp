@@ -58,6 +58,12 @@ struct limits {
   /// Events that wait for one subscriber: with one more its subscription ends.
   std::uint64_t subscription_events_max = std::uint64_t{1} << 18;
 
+  // -- requests -----------------------------------------------------------------
+  /// Requests that one peer may have open here at a time; 0: none are taken.
+  std::uint32_t requests_in_flight_max = 1024;
+  /// Bytes of those together. A peer with none open is always taken one of any legal size.
+  std::uint32_t request_bytes_in_flight_max = 4u << 20;
+
   // -- quiet and lost -----------------------------------------------------------
   /// A side that has sent nothing for so long sends a ping.
   duration keepalive_time = std::chrono::seconds(15);

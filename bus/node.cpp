@@ -16,6 +16,7 @@ std::string host_of(const std::string& address) {
 
 node::node(options how, time_point now)
   : options_(std::move(how)), wheel_(now), peers_(options_.id), subscriptions_(options_.bounds),
+    requests_(options_.bounds.node_received_bytes_max),
     window_share_(options_.bounds.window_bytes_max) {}
 
 node::connection* node::find(connection_id id) {
@@ -100,6 +101,11 @@ void node::on(connection_id id, session_event event) {
                    id, {errc::idle, blame::local, {}}, options_.bounds.drain_time_max});
                },
                [&](probe_done& probe) { peers_.probed(id, probe.alive); },
+               [&](requested& asked) { on_requested(id, *at, std::move(asked)); },
+               [&](called_off& off) { on_called_off(id, off.id); },
+               [&](answered& end) { on_answered(end); },
+               [&](expired& late) { on_expired(late.id); },
+               [&](unasked& late) { on_unasked(late.id); },
                [&](ended& end) { on_ended(id, end); },
              },
              event);
@@ -109,6 +115,7 @@ void node::on(connection_id id, session_event event) {
 void node::on_hello(connection_id id, connection& at, hello peer) {
   at.peer = peer.id;
   at.init = std::move(peer.init);
+  at.takes = {peer.requests_max, peer.request_bytes_max, peer.frame_bytes_max};
   const auto refuse = [&](errc code, std::string text) {
     outputs_.push_back(close_connection{id, {code, blame::local, std::move(text)}, {}});
   };
@@ -167,6 +174,7 @@ void node::on_ended(connection_id id, ended& end) {
   at.peer = end.peer;
   connections_.erase(found);
   wheel_.disarm(id);
+  drop_requests(id, end.reason);
   if (at.linked) {
     outputs_.push_back(link_down{id, at.peer});
     subscriptions_.push(
@@ -333,12 +341,17 @@ void node::finish_if_done() {
     return;
   finished_ = true;
   wheel_.disarm(close_key);
+  drop_requests(own_connection, {errc::node_closed, blame::local, {}});
   subscriptions_.push(closed{});
   subscriptions_.hand_on_all();
 }
 
 void node::tick(time_point now) {
   while (const auto due = wheel_.pop_due(now)) {
+    if (const auto own = own_deadlines_.find(*due); own != own_deadlines_.end()) {
+      on_expired(own->second);
+      continue;
+    }
     if (*due != close_key) {
       outputs_.push_back(tick_connection{*due});
       continue;

@@ -7,8 +7,10 @@
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/fifo.hpp"
 #include "postbus/bus/peer_table.hpp"
+#include "postbus/bus/request_table.hpp"
 #include "postbus/bus/session.hpp"
 #include "postbus/bus/subscriptions.hpp"
+#include "postbus/bus/tag_range.hpp"
 #include "postbus/bus/wheel.hpp"
 
 #include <cstdint>
@@ -85,12 +87,48 @@ public:
     connection_id connection = 0;
     result<node_id> peer;
   };
+  /// Call session::ask.
+  struct send_request {
+    connection_id connection = 0;
+    request what;
+  };
+  /// Call session::cancel.
+  struct send_cancel {
+    connection_id connection = 0;
+    correlation_id id = 0;
+  };
+  /// Call session::answer.
+  struct send_answer {
+    connection_id connection = 0;
+    correlation_id id = 0;
+    request_answer what;
+  };
+  /// Hand a peer's request to a handler, whose answer comes with `respond`.
+  struct hand_over_request {
+    handler_id to = 0;
+    node_id from;
+    connection_id connection = 0; ///< 0: this node asks itself.
+    request what;
+  };
+  /// Tell a handler that nobody waits for its answer any more.
+  struct call_off_request {
+    handler_id to = 0;
+    connection_id connection = 0;
+    correlation_id id = 0;
+  };
+  /// A request of this node has its answer. Exactly one per request that was not canceled.
+  struct answer_request {
+    correlation_id id = 0;
+    result<reply> what;
+  };
   /// Everything is over; no output follows.
   struct finished {};
 
-  using output = std::variant<accept_connection, close_connection, end_connection, probe_connection,
-                              tick_connection, adjust_connection, link_up, link_down,
-                              connection_over, tell_subscriber, answer_dial, finished>;
+  using output =
+    std::variant<accept_connection, close_connection, end_connection, probe_connection,
+                 tick_connection, adjust_connection, link_up, link_down, connection_over,
+                 tell_subscriber, answer_dial, send_request, send_cancel, send_answer,
+                 hand_over_request, call_off_request, answer_request, finished>;
 
   node(options how, time_point now);
 
@@ -126,6 +164,21 @@ public:
     return subscriptions_.counters(id);
   }
 
+  // -- requests -----------------------------------------------------------------------
+
+  /// Asks `to`, which may be this node itself; the id in `what` is given here. `not_connected`,
+  /// `congested`, `too_large`, `timeout` when it is too late already, `node_closed`.
+  [[nodiscard]] result<correlation_id> ask(const node_id& to, request what, time_point now);
+  /// Nobody waits for the answer any more; the handler is told. False if it was given already.
+  bool cancel(correlation_id id);
+  /// A handler's answer. False if nobody waits for it.
+  bool respond(connection_id from, correlation_id id, request_answer what);
+  /// Requests with these tags go to it; empty: all. Of several handlers that want a tag the one that
+  /// was added first has it.
+  handler_id add_handler(std::vector<tag_range> tags);
+  /// No more requests go to it; those it has it may answer. False if there is none.
+  bool remove_handler(handler_id id);
+
   // -- the end ------------------------------------------------------------------------
 
   /// Closes every connection in order, each within `drain`; then `finished`. Always ends.
@@ -159,12 +212,21 @@ private:
     bool promised = false; // accepted, and may become open
     std::uint64_t frames_received = 0;
     std::uint64_t frames_unclaimed = 0;
+    request_table::bounds takes; // what the peer takes of requests, once its hello was seen
   };
 
   void on_hello(connection_id id, connection& at, hello peer);
   void on_opened(connection_id id, connection& at);
   void on_received(connection_id id, connection& at, const shared<received_frames>& frames);
   void on_ended(connection_id id, ended& end);
+  void on_requested(connection_id id, const connection& at, requested&& asked);
+  void on_answered(answered& end);
+  void on_called_off(connection_id from, correlation_id id);
+  void on_expired(correlation_id id);
+  void on_unasked(correlation_id id);
+  void hand_over(const node_id& from, connection_id over, request what);
+  void drop_requests(connection_id over, const error& why);
+  void no_longer_own(correlation_id id);
   void answer(connection_id id, connection& at, result<node_id> peer);
   void answer_waiting_dials(const node_id& peer);
   void settle_peers();
@@ -178,7 +240,8 @@ private:
   void finish_if_done();
   [[nodiscard]] connection* find(connection_id id);
 
-  static constexpr wheel::key close_key = 0; // no connection has it
+  static constexpr wheel::key close_key = 0;         // no connection has it
+  static constexpr connection_id own_connection = 0; // over which the node asks itself
 
   options options_;
   wheel wheel_;
@@ -193,6 +256,11 @@ private:
   std::unordered_map<node_id, std::size_t> promised_;
   // Dials that ended because the peer is connected already, while that connection still opens.
   std::map<node_id, std::vector<connection_id>> waiting_dials_;
+  request_table requests_;
+  std::map<handler_id, std::vector<tag_range>> handlers_;
+  handler_id last_handler_ = 0;
+  // Requests to this node itself that have a deadline, by the key of the wheel.
+  std::map<wheel::key, correlation_id> own_deadlines_;
   std::size_t window_share_;
   bool takes_messages_ = false; // anybody, as connections were told
   bool closing_ = false;

@@ -28,20 +28,37 @@ using codecs::frame_header;
 using codecs::frame_header_bytes;
 
 send_outcome outbox::push(lane which, frame_header header, std::span<const std::byte> body) {
-  if (body.size() >= refer_bytes_min) {
-    if (const auto answer = admit(which, body.size()); answer != send_outcome::accepted)
-      return answer;
-    return push(which, header, payload::copy_of(body));
-  }
+  if (body.size() < refer_bytes_min)
+    return push_copied(which, header, {}, body);
   if (const auto answer = admit(which, body.size()); answer != send_outcome::accepted)
     return answer;
+  return push_referred(which, header, {}, payload::copy_of(body));
+}
+
+send_outcome outbox::push(lane which, frame_header header, const payload& body) {
+  return push(which, header, {}, body);
+}
+
+send_outcome outbox::push(lane which, frame_header header, std::span<const std::byte> prefix,
+                          const payload& rest) {
+  return rest.size() < refer_bytes_min ? push_copied(which, header, prefix, rest.bytes())
+                                       : push_referred(which, header, prefix, rest);
+}
+
+send_outcome outbox::push_copied(lane which, frame_header header, std::span<const std::byte> prefix,
+                                 std::span<const std::byte> rest) {
+  const auto body_bytes = prefix.size() + rest.size();
+  if (const auto answer = admit(which, body_bytes); answer != send_outcome::accepted)
+    return answer;
   auto& in = which == lane::control ? control_ : data_;
-  const auto bytes = frame_header_bytes + body.size();
+  const auto bytes = frame_header_bytes + body_bytes;
   auto* at = room_for(in, bytes);
-  header.length = static_cast<std::uint32_t>(body.size());
+  header.length = static_cast<std::uint32_t>(body_bytes);
   codecs::store_header(at, header);
-  if (!body.empty())
-    std::memcpy(at + frame_header_bytes, body.data(), body.size());
+  if (!prefix.empty())
+    std::memcpy(at + frame_header_bytes, prefix.data(), prefix.size());
+  if (!rest.empty())
+    std::memcpy(at + frame_header_bytes + prefix.size(), rest.data(), rest.size());
   // With very many peers the next message finds this place cold; fetched early it costs nothing.
   // As a number: it may lie behind the chunk, where no pointer may point.
   __builtin_prefetch(
@@ -54,23 +71,26 @@ send_outcome outbox::push(lane which, frame_header header, std::span<const std::
   return send_outcome::accepted;
 }
 
-send_outcome outbox::push(lane which, frame_header header, const payload& body) {
-  if (body.size() < refer_bytes_min)
-    return push(which, header, body.bytes());
-  if (const auto answer = admit(which, body.size()); answer != send_outcome::accepted)
+send_outcome outbox::push_referred(lane which, frame_header header,
+                                   std::span<const std::byte> prefix, const payload& rest) {
+  if (const auto answer = admit(which, prefix.size() + rest.size());
+      answer != send_outcome::accepted)
     return answer;
   auto& in = which == lane::control ? control_ : data_;
-  auto* at = room_for(in, frame_header_bytes);
-  header.length = static_cast<std::uint32_t>(body.size());
+  const auto head_bytes = frame_header_bytes + prefix.size();
+  auto* at = room_for(in, head_bytes);
+  header.length = static_cast<std::uint32_t>(prefix.size() + rest.size());
   codecs::store_header(at, header);
+  if (!prefix.empty())
+    std::memcpy(at + frame_header_bytes, prefix.data(), prefix.size());
   // room_for() made or found a run at the back; a large frame stands alone behind it.
   auto& run = in.queue.back();
-  outgoing large{run.owner, at, frame_header_bytes, body, 1};
+  outgoing large{run.owner, at, head_bytes, rest, 1};
   if (run.frames == 0)
     run = std::move(large);
   else
     in.queue.push_back(std::move(large));
-  in.bytes += frame_header_bytes + body.size();
+  in.bytes += head_bytes + rest.size();
   ++in.frames;
   return send_outcome::accepted;
 }

@@ -61,6 +61,9 @@ public:
   send_outcome push(lane which, codecs::frame_header header, std::span<const std::byte> body);
   /// Frames `body`, which must not change any more; a large one is not copied.
   send_outcome push(lane which, codecs::frame_header header, const payload& body);
+  /// A body that begins with a copy of `prefix`, at most 64 bytes, and goes on with `rest`.
+  send_outcome push(lane which, codecs::frame_header header, std::span<const std::byte> prefix,
+                    const payload& rest);
 
   /// No data is accepted any more. What is queued stays; control frames still pass.
   void close() noexcept { closed_ = true; }
@@ -96,6 +99,10 @@ private:
   };
 
   [[nodiscard]] send_outcome admit(lane which, std::size_t body_bytes) const noexcept;
+  send_outcome push_copied(lane which, codecs::frame_header header,
+                           std::span<const std::byte> prefix, std::span<const std::byte> rest);
+  send_outcome push_referred(lane which, codecs::frame_header header,
+                             std::span<const std::byte> prefix, const payload& rest);
   [[nodiscard]] std::byte* room_for(waiting& in, std::size_t bytes);
   static void split(outgoing& run, outgoing& front, budget left);
 

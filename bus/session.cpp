@@ -47,6 +47,14 @@ session::session(options how, time_point now)
     handshake_deadline_(now + how.bounds.handshake_time_max), last_received_(now), last_sent_(now),
     last_useful_(now) {
   // What the hello tells is what holds.
+  if (takes_messages_) {
+    granted_.bytes_limit = window_bytes_;
+    granted_.frames_limit = window_frames();
+  }
+  self_->window_bytes = static_cast<std::uint32_t>(granted_.bytes_limit);
+  self_->window_frames = static_cast<std::uint32_t>(granted_.frames_limit);
+  self_->requests_max = bounds_.requests_in_flight_max;
+  self_->request_bytes_max = bounds_.request_bytes_in_flight_max;
   self_->frame_bytes_max = bounds_.frame_bytes_max;
   self_->keepalive_ms = static_cast<std::uint32_t>(
     std::chrono::duration_cast<std::chrono::milliseconds>(bounds_.keepalive_time).count());
@@ -145,6 +153,8 @@ void session::become_open(time_point now) {
   was_open_ = true;
   reader_.frame_bytes_max(bounds_.frame_bytes_max);
   last_useful_ = now;
+  bytes_limit_ = peer_.window_bytes;
+  frames_limit_ = peer_.window_frames;
   // The first credit also tells a dialer that its welcome arrived, even when it grants nothing.
   credit_due_ = true;
   self_.reset();
@@ -192,6 +202,7 @@ void session::tick(time_point now) {
   settle();
   if (is_live() && now > deadline() + bounds_.keepalive_time)
     forgive(now);
+  tick_requests(now);
   switch (phase_) {
   case phase::hello:
     if (now >= handshake_deadline_) {
@@ -270,7 +281,8 @@ void session::tick_open(time_point now) {
 
 // Messages wait to be sent, to be confirmed or to be let go by the program.
 bool session::is_busy() const noexcept {
-  return !queue_empty_ || !wire_.empty() || frames_confirmed_ != frames_sent_ || !all_taken();
+  return (requests_ && requests_->busy()) || !queue_empty_ || !wire_.empty()
+         || frames_confirmed_ != frames_sent_ || !all_taken();
 }
 
 // A side must be heard by the other at least once in a keepalive time of either.
@@ -296,6 +308,8 @@ time_point session::deadline() const noexcept {
       first = std::min(first, last_sent_ + ping_after());
     if (may_become_idle())
       first = std::min(first, last_useful_ + bounds_.idle_time_max);
+    if (requests_)
+      first = std::min(first, requests_->deadline());
     return first;
   }
   case phase::lingering:

@@ -13,6 +13,7 @@
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/limits.hpp"
 #include "postbus/bus/outbox.hpp"
+#include "postbus/bus/requests.hpp"
 #include "postbus/codecs/frame_reader.hpp"
 
 #include <array>
@@ -56,6 +57,31 @@ struct became_idle {};
 struct probe_done {
   bool alive = false;
 };
+/// The peer asks. `answer` is awaited, until `called_off` at the longest.
+struct requested {
+  correlation_id id = 0;
+  payload body;
+  std::uint16_t tag = 0;
+  bool opaque = false;
+  time_point deadline = never;
+};
+/// The peer waits no longer for the answer, which was given with that.
+struct called_off {
+  correlation_id id = 0;
+};
+/// The answer to a request of ours, at most one each.
+struct answered {
+  correlation_id id = 0;
+  request_answer what;
+};
+/// A request of ours is not answered in time. It counts as open until `answered`.
+struct expired {
+  correlation_id id = 0;
+};
+/// A request of ours could not be sent any more: the connection ends.
+struct unasked {
+  correlation_id id = 0;
+};
 /// The connection is over; always the last event, exactly once.
 struct ended {
   error reason;
@@ -65,7 +91,8 @@ struct ended {
 };
 
 using session_event =
-  std::variant<opened, hello_seen, received, goodbye_seen, became_idle, probe_done, ended>;
+  std::variant<opened, hello_seen, received, goodbye_seen, became_idle, probe_done, requested,
+               called_off, answered, expired, unasked, ended>;
 
 class session {
 public:
@@ -122,6 +149,16 @@ public:
   void window_bytes_max(std::size_t bytes) noexcept { window_bytes_max_ = bytes; }
   void keep_idle(bool yes) noexcept { keep_idle_ = yes; }
 
+  // -- requests ---------------------------------------------------------------------
+
+  /// Sends a request within what the peer takes: `peer().requests_max`, `peer().request_bytes_max` and
+  /// `frame_bytes_max()`, which the caller counts. Ends with `answered`, `unasked` or the connection.
+  void ask(const request& what, time_point now);
+  /// Nobody waits for the answer any more; it comes all the same.
+  void cancel(correlation_id id);
+  /// Answers the peer. The first counts, and none when it has been called off.
+  void answer(correlation_id id, const request_answer& what, time_point now);
+
   // -- out --------------------------------------------------------------------------
 
   /// What happened, oldest first. `ended` comes out only after the pull that follows the end:
@@ -159,6 +196,10 @@ public:
     return bytes_received_ - charge_->bytes();
   }
   [[nodiscard]] std::uint64_t window_bytes() const noexcept { return window_bytes_; }
+  /// Requests that somebody waits for, here or there.
+  [[nodiscard]] std::size_t open_requests() const noexcept {
+    return requests_ ? requests_->awaited() + requests_->unanswered() : 0;
+  }
 
 private:
   void on_frame(const codecs::frame_view& frame, time_point now);
@@ -168,6 +209,15 @@ private:
   void on_goodbye(const codecs::frame_view& frame, time_point now);
   void on_credit(const codecs::frame_view& frame, time_point now);
   void on_message(const codecs::frame_view& frame, time_point now);
+  void on_request(const codecs::frame_view& frame, time_point now);
+  void on_response(const codecs::frame_view& frame, time_point now);
+  void on_failure(const codecs::frame_view& frame, time_point now);
+  void on_cancel(const codecs::frame_view& frame, time_point now);
+  [[nodiscard]] bool may_correlate(const codecs::frame_view& frame, time_point now);
+  void on_answer(correlation_id id, request_answer what, time_point now);
+  void tick_requests(time_point now);
+  [[nodiscard]] requests& books();
+  [[nodiscard]] bool asks_nothing() const noexcept;
   void check_hello(time_point now);
   void ask_for_decision(time_point now);
   void become_open(time_point now);
@@ -186,6 +236,8 @@ private:
   void plan_credit() noexcept;
   void queue_control_frames(outbox& queue);
   void pull_data(outbox& queue, time_point now);
+  void count_wire() noexcept;
+  [[nodiscard]] std::size_t wire_room() noexcept;
   void check_shutdown() noexcept;
   void forgive(time_point now) noexcept;
   void tick_open(time_point now);
@@ -226,8 +278,9 @@ private:
   fifo<session_event> events_;
   fifo<payload> said_; // control frames not yet in an outbox
   fifo<outgoing> wire_;
-  std::size_t wire_bytes_ = 0;
-  std::size_t wire_offset_ = 0; // of the first piece, already written
+  std::size_t wire_bytes_ = 0;   // of the pieces that were counted
+  std::size_t wire_counted_ = 0; // pieces of it
+  std::size_t wire_offset_ = 0;  // of the first piece, already written
   shared<received_frames> gathering_;
 
   // Sending, in message frames; the limits are the peer's latest credit.
@@ -252,6 +305,8 @@ private:
   time_point measured_at_ = time_point::min();
   credit granted_; // as last told
   bool credit_due_ = false;
+
+  std::unique_ptr<requests> requests_; // none before the first
 
   // Pings: ours and theirs.
   std::uint64_t next_token_ = 1;

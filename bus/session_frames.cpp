@@ -108,9 +108,13 @@ void session::on_frame(const frame_view& frame, time_point now) {
     return;
   }
   case frame_kind::request:
+    return on_request(frame, now);
   case frame_kind::response:
+    return on_response(frame, now);
   case frame_kind::failure:
+    return on_failure(frame, now);
   case frame_kind::cancel:
+    return on_cancel(frame, now);
   case frame_kind::stream_open:
   case frame_kind::stream_accept:
   case frame_kind::stream_refuse:

@@ -20,7 +20,6 @@ constexpr std::size_t wire_pieces_max = 64;
 } // namespace
 
 void session::pull(outbox& queue, time_point now) {
-  const auto before = wire_.size();
   if (phase_ >= phase::draining)
     queue.close();
   queue_control_frames(queue);
@@ -33,13 +32,23 @@ void session::pull(outbox& queue, time_point now) {
     queue_control_frames(queue);
     (void)queue.take(wire_, {});
   }
-  for (auto index = before; index < wire_.size(); ++index)
-    wire_bytes_ += wire_[index].bytes();
+  count_wire();
   if (!wire_.empty() && stalled_since_ == never)
     stalled_since_ = now;
   check_shutdown();
   if (phase_ >= phase::lingering)
     abandon(queue);
+}
+
+void session::count_wire() noexcept {
+  for (; wire_counted_ < wire_.size(); ++wire_counted_)
+    wire_bytes_ += wire_[wire_counted_].bytes();
+}
+
+std::size_t session::wire_room() noexcept {
+  count_wire();
+  const auto has_room = wire_bytes_ < wire_bytes_max && wire_.size() < wire_pieces_max;
+  return has_room ? wire_bytes_max - wire_bytes_ : 0;
 }
 
 // Handshake frames, goodbyes and refusals in the order they were said; credit, pong and ping are
@@ -79,10 +88,14 @@ void session::queue_control_frames(outbox& queue) {
 }
 
 void session::pull_data(outbox& queue, time_point now) {
+  if (requests_ && !requests_->queue_empty()) {
+    (void)queue.take(wire_, {}); // what is said about the connection goes first
+    if (const auto room = wire_room(); room > 0)
+      requests_->pull(wire_, room);
+  }
   const auto credit_left = bytes_limit_ > bytes_sent_ ? bytes_limit_ - bytes_sent_ : 0;
   const auto frames_left = frames_limit_ > frames_sent_ ? frames_limit_ - frames_sent_ : 0;
-  const auto has_room = wire_bytes_ < wire_bytes_max && wire_.size() < wire_pieces_max;
-  const auto room = has_room ? wire_bytes_max - wire_bytes_ : 0;
+  const auto room = wire_room();
   const auto taken = queue.take(wire_, {std::min<std::uint64_t>(credit_left, room), frames_left});
   bytes_sent_ += taken.bytes;
   frames_sent_ += taken.frames;
@@ -100,8 +113,8 @@ void session::pull_data(outbox& queue, time_point now) {
 void session::advance_drain(outbox& queue, time_point now) {
   if (drain_expired_ || (input_ended_ && starved_)) // no more credit can come
     abandon(queue);
-  const auto may_say =
-    queue.data_frames() == 0 && (!goodbye_heard_ || all_taken() || drain_expired_);
+  const auto may_say = queue.data_frames() == 0
+                       && ((asks_nothing() && (!goodbye_heard_ || all_taken())) || drain_expired_);
   if (may_say)
     say_goodbye(reason_.code, {});
   if (goodbye_said_ && goodbye_heard_ && all_taken()) {
@@ -158,6 +171,7 @@ void session::written(std::size_t count, time_point now) {
     const auto bytes = wire_.front().bytes();
     wire_offset_ -= bytes;
     wire_bytes_ -= bytes;
+    --wire_counted_;
     wire_.pop_front();
   }
   if (wire_.empty())

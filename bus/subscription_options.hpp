@@ -4,6 +4,7 @@
 
 #include "postbus/bus/limits.hpp"
 #include "postbus/bus/node_id.hpp"
+#include "postbus/bus/tag_range.hpp"
 
 #include <algorithm>
 #include <cstddef>
@@ -12,21 +13,6 @@
 #include <vector>
 
 namespace postbus {
-
-/// Tags from the first to the last, both among them. One tag is a range, too: `{7}`.
-struct tag_range {
-  // NOLINTNEXTLINE(google-explicit-constructor): `.tags = {7, {10, 19}}` is what one writes
-  constexpr tag_range(std::uint16_t only = 0) noexcept : first(only), last(only) {}
-  constexpr tag_range(std::uint16_t from, std::uint16_t to) noexcept : first(from), last(to) {}
-
-  [[nodiscard]] constexpr bool contains(std::uint16_t tag) const noexcept {
-    return first <= tag && tag <= last;
-  }
-  friend bool operator==(const tag_range&, const tag_range&) = default;
-
-  std::uint16_t first;
-  std::uint16_t last;
-};
 
 /// What a subscription takes; the default is everything.
 struct message_filter {
@@ -38,11 +24,7 @@ struct message_filter {
   [[nodiscard]] bool takes(const node_id& peer) const noexcept {
     return peers.empty() || std::find(peers.begin(), peers.end(), peer) != peers.end();
   }
-  [[nodiscard]] bool takes(std::uint16_t tag) const noexcept {
-    return tags.empty() || std::any_of(tags.begin(), tags.end(), [tag](const tag_range& each) {
-             return each.contains(tag);
-           });
-  }
+  [[nodiscard]] bool takes(std::uint16_t tag) const { return wants_tag(tags, tag); }
 };
 
 /// What is done when messages come faster than a subscriber takes them. Events are never dropped.

@@ -88,6 +88,10 @@ std::string_view to_string(errc code) noexcept {
     return "bad_option";
   case errc::no_handler:
     return "no_handler";
+  case errc::request_failed:
+    return "request_failed";
+  case errc::handler_lost:
+    return "handler_lost";
   case errc::subscriber_too_slow:
     return "subscriber_too_slow";
   case errc::truncated_value:
@@ -192,6 +196,10 @@ std::string_view describe(errc code) noexcept {
     return "a setting is outside its range";
   case errc::no_handler:
     return "nobody there handles such a request";
+  case errc::request_failed:
+    return "the handler said no";
+  case errc::handler_lost:
+    return "the handler ended without an answer";
   case errc::subscriber_too_slow:
     return "a subscriber did not take what came, and its subscription ended";
   case errc::truncated_value:
@@ -255,6 +263,8 @@ errc errc_from_wire(std::uint16_t number) noexcept {
   case errc::node_closed:
   case errc::bad_option:
   case errc::no_handler:
+  case errc::request_failed:
+  case errc::handler_lost:
   case errc::subscriber_too_slow:
   case errc::truncated_value:
   case errc::trailing_bytes:

@@ -64,6 +64,8 @@ enum class errc : std::uint16_t {
   node_closed = 91,         ///< The node, or the runtime it lived in, is closed.
   bad_option = 92,          ///< A setting outside its range.
   no_handler = 93,          ///< Nobody there handles such a request.
+  request_failed = 94,      ///< The handler said no; its code and words come along.
+  handler_lost = 95,        ///< The handler ended without an answer.
   subscriber_too_slow = 96, ///< A subscriber did not take what came, and its subscription ended.
 
   // -- values --------------------------------------------------------------------------

@@ -39,6 +39,8 @@ hello hello_of_alice() {
   value.id = alice;
   value.expected = bob;
   value.incarnation = 0x0102030405060708;
+  value.window_bytes = 65536;
+  value.window_frames = 2048;
   value.features = {"routing"};
   value.init = payload::copy_of(std::string_view("\xa2hi"));
   return value;
@@ -49,10 +51,13 @@ const std::string_view prefix_text = "'postbus' 0a  0001 0001"
                                      "b0b00000000000000000000000000002"
                                      "0102030405060708";
 
-const std::string_view map_text = "85"
+const std::string_view map_text = "88"
                                   "ac 'keepalive_ms'    cd 3a98"
                                   "af 'frame_bytes_max' ce 01000000"
                                   "ac 'requests_max'    cd 0400"
+                                  "b1 'request_bytes_max' ce 00400000"
+                                  "ac 'window_bytes'    ce 00010000"
+                                  "ad 'window_frames'   cd 0800"
                                   "a8 'features'        91 a7 'routing'"
                                   "a4 'init'            c4 03 a26869";
 
@@ -96,7 +101,7 @@ TEST_CASE("each frame is encoded to the bytes that the protocol says") {
     std::string expected;
   } cases[] = {
     {"hello", encode(hello_of_alice()),
-     "00000086 01 00 0000" + std::string(prefix_text) + std::string(map_text)},
+     "000000c0 01 00 0000" + std::string(prefix_text) + std::string(map_text)},
     {"welcome", encode(welcome{1}), "00000002 02 00 0000  0001"},
     {"refuse", encode(refuse{errc::rejected, "not today"}),
      "0000000b 03 00 0000  0018 'not today'"},
@@ -166,6 +171,9 @@ TEST_CASE("each body decodes to its value") {
   CHECK(first->keepalive_ms == 15000);
   CHECK(first->frame_bytes_max == 16777216);
   CHECK(first->requests_max == 1024);
+  CHECK(first->request_bytes_max == 4194304);
+  CHECK(first->window_bytes == 65536);
+  CHECK(first->window_frames == 2048);
   CHECK(first->features == std::vector<std::string>{"routing"});
   CHECK(first->init.text() == "\xa2hi");
 
@@ -202,7 +210,7 @@ TEST_CASE("a body cut at any byte is malformed, unless what is left is whole") {
     bytes body;
     std::size_t whole; // bytes from which on a cut body is good
   } cases[] = {
-    {"hello", hex(std::string(prefix_text) + std::string(map_text)), 134},
+    {"hello", hex(std::string(prefix_text) + std::string(map_text)), 192},
     {"welcome", hex("0001"), 2},
     {"refuse", hex("0018 'no'"), 2},
     {"goodbye", hex("000a 0000000000000001 'bye'"), 10},

@@ -94,6 +94,14 @@ void command(lone_session& tested, const std::string& text) {
   const auto quoted = text.find('"');
   const auto words =
     quoted == std::string::npos ? "" : text.substr(quoted + 1, text.size() - quoted - 2);
+  const auto number = [](const std::string& digits) {
+    return static_cast<std::uint32_t>(std::stoul(digits));
+  };
+  const auto next_number = [&] {
+    std::string digits;
+    in >> digits;
+    return number(digits);
+  };
   if (name == "accept")
     tested.accept();
   else if (name == "refuse")
@@ -103,6 +111,15 @@ void command(lone_session& tested, const std::string& text) {
   else if (name == "send")
     CHECK(tested.send(words, static_cast<std::uint16_t>(std::stoul(first)))
           == send_outcome::accepted);
+  else if (name == "ask") { // ask ID TAG MILLISECONDS "text"
+    const auto tag = static_cast<std::uint16_t>(next_number());
+    tested.ask(number(first), words, tag, std::chrono::milliseconds(next_number()));
+  } else if (name == "cancel")
+    tested.cancel(number(first));
+  else if (name == "answer")
+    tested.answer(number(first), bus::response{payload::copy_of(words), 0, true});
+  else if (name == "fail") // fail ID CODE "text"
+    tested.answer(number(first), bus::failure{errc::request_failed, next_number(), words});
   else if (name == "pass")
     tested.pass(std::chrono::milliseconds(std::stol(first)));
   else if (name == "hold")

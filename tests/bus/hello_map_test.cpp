@@ -102,6 +102,8 @@ TEST_CASE("a hello's map may leave keys out, and bring keys and forms that are n
     {"the smallest frames", "81 af'frame_bytes_max' cd 0400"},
     {"the largest frames", "81 af'frame_bytes_max' ce ffffffff"},
     {"no requests", "81 ac'requests_max' 00"},
+    {"requests of any size", "81 b1'request_bytes_max' ceffffffff"},
+    {"windows from the start", "82 ac'window_bytes' ceffffffff ad'window_frames' 00"},
     {"no features", "81 a8'features' 90"},
     {"64 features", "81 a8'features' dc0040" + repeated("a1'f'", 64)},
     {"a feature of 64 bytes", "81 a8'features' 91 d940" + repeated("'f'", 64)},
@@ -184,6 +186,13 @@ TEST_CASE("a hello's map that is anything else is malformed") {
     {"keepalive twice", "82 ac'keepalive_ms' 64 ac'keepalive_ms' 64", "a key occurs twice"},
     {"frames twice", "82 af'frame_bytes_max' cd0400 af'frame_bytes_max' cd0400",
      "a key occurs twice"},
+    {"request bytes of text", "81 b1'request_bytes_max' a0",
+     "\"request_bytes_max\" is no integer from 0 to 4294967295"},
+    {"a negative window", "81 ac'window_bytes' ff",
+     "\"window_bytes\" is no integer from 0 to 4294967295"},
+    {"a window of very many frames", "81 ad'window_frames' cf0000000100000000",
+     "\"window_frames\" is no integer from 0 to 4294967295"},
+    {"a window twice", "82 ac'window_bytes' 00 ac'window_bytes' 00", "a key occurs twice"},
     {"requests twice", "82 ac'requests_max' 00 ac'requests_max' 00", "a key occurs twice"},
     {"features twice", "82 a8'features' 90 a8'features' 90", "a key occurs twice"},
     {"init twice", "82 a4'init' c400 d904'init' c400", "a key occurs twice"},
@@ -206,13 +215,17 @@ TEST_CASE("integers, strings and bytes of a hello take their shortest form") {
   value.keepalive_ms = 127;
   value.frame_bytes_max = 1024;
   value.requests_max = 200;
+  value.request_bytes_max = 0;
+  value.window_bytes = 65536;
+  value.window_frames = 9;
   value.features = std::vector<std::string>(16, "f");
   value.features[3] = std::string(40, 'x');
   value.init = payload::copy_of(std::string(300, 'i'));
   const auto expected =
     hex("'postbus' 0a  0001 0001"
         "a11ce000000000000000000000000001 00000000000000000000000000000000 0102030405060708"
-        "85 ac 'keepalive_ms' 7f  af 'frame_bytes_max' cd 0400  ac 'requests_max' cc c8"
+        "88 ac 'keepalive_ms' 7f  af 'frame_bytes_max' cd 0400  ac 'requests_max' cc c8"
+        "b1 'request_bytes_max' 00  ac 'window_bytes' ce 00010000  ad 'window_frames' 09"
         "a8 'features' dc 0010 a1'f' a1'f' a1'f' d928 '"
         + repeated("x", 40) + "'" + repeated("a1'f'", 12) + "a4 'init' c5 012c '"
         + repeated("i", 300) + "'");

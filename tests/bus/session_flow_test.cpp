@@ -93,19 +93,33 @@ TEST_CASE("a program that takes nothing any more gets no more than the window") 
   CHECK(pair.listener.messages == 10000);
 }
 
-TEST_CASE("messages can follow the dialer's hello and welcome as soon as credit is there") {
+TEST_CASE(
+  "messages follow the dialer's welcome at once, within the window of the listener's hello") {
   session_pair::settings how;
   how.way.latency = 10ms;
   session_pair pair(how);
   pair.dialer.send(5); // waits in the outbox
   pair.listener.send(6);
-  pair.run(30ms);
+  pair.run(30ms - 1ms);
+  CHECK(pair.listener.opened == 0);
+  pair.run(1ms);
   CHECK(pair.listener.opened == 1);
-  CHECK(pair.listener.messages == 0);
-  pair.run(10ms);
-  CHECK(pair.dialer.messages == 1); // the dialer's credit came behind its welcome
-  pair.run(10ms);
   CHECK(pair.listener.messages == 1);
+  pair.run(10ms);
+  CHECK(pair.dialer.messages == 1);
+}
+
+TEST_CASE("a side without anybody who takes messages grants none in its hello") {
+  session_pair::settings how;
+  how.listener_takes_messages = false;
+  session_pair pair(how);
+  REQUIRE(pair.open());
+  CHECK(pair.dialer.session.peer().window_bytes == 0);
+  CHECK(pair.dialer.session.peer().window_frames == 0);
+  CHECK(pair.listener.session.peer().window_bytes == limits{}.window_bytes_min);
+  pair.dialer.send(5);
+  pair.settle();
+  CHECK(pair.dialer.session.starved());
 }
 
 TEST_CASE(

@@ -335,6 +335,10 @@ private:
   void take(bus::goodbye_seen&) { ++goodbyes_; }
   void take(bus::became_idle&) { law(held_.empty(), "not idle while something is held"); }
   void take(bus::probe_done&) {}
+  template <class About>
+  void take(About&) {
+    law(false, "nothing about requests, of which there are none here");
+  }
   void take(bus::ended& what) { ended_ = what; }
 
   void release_first() {

@@ -47,7 +47,7 @@ public:
   void operate(unsigned what, unsigned size) {
     auto& at = (what & 0x80) != 0 ? pair_.dialer : pair_.listener;
     auto& way = (what & 0x80) != 0 ? pair_.to_dialer : pair_.to_listener;
-    switch ((what & 0x7f) % 18) {
+    switch ((what & 0x7f) % 21) {
     case 0:
     case 1:
       (void)at.send(size);
@@ -113,6 +113,15 @@ public:
         at.keeps = size % 2 == 1;
       }
       break;
+    case 18:
+      ask(at, size);
+      break;
+    case 19:
+      answer_first(at, size);
+      break;
+    case 20:
+      at.session.cancel(size);
+      break;
     }
     pair_.drive(at);
     check();
@@ -129,6 +138,10 @@ public:
     for (auto* way : {&pair_.to_dialer, &pair_.to_listener})
       way->how.read_bytes = way->how.room_bytes = SIZE_MAX;
     // Longer than a keepalive time, by which everybody knows what the other took.
+    pair_.run(20s);
+    for (auto* at : ends())
+      while (!at->asked.empty())
+        answer_first(*at, 3);
     pair_.run(20s);
     check();
     const auto is_whole = fair_ && pair_.dialer.opened == 1 && pair_.listener.opened == 1
@@ -168,7 +181,31 @@ private:
     }
   }
 
+  void ask(session_end& at, unsigned size) {
+    if (at.session.at() != bus::phase::open || at.session.open_requests() >= 100)
+      return;
+    auto& asked = &at == &pair_.dialer ? asked_[0] : asked_[1];
+    const auto deadline =
+      size % 2 == 0 ? never : later(pair_.now(), std::chrono::milliseconds(size * 20));
+    at.session.ask({++asked, payload::copy_of(std::string(size * 50, 'q')), 1, true, deadline},
+                   pair_.now());
+  }
+
+  void answer_first(session_end& at, unsigned size) {
+    if (at.asked.empty())
+      return;
+    const auto id = at.asked.front().id;
+    at.asked.erase(at.asked.begin());
+    if (size % 4 == 0)
+      at.session.answer(id, bus::failure{errc::request_failed, size, "no"}, pair_.now());
+    else
+      at.session.answer(id, bus::response{payload::copy_of(std::string(size * 70, 'a')), 2, true},
+                        pair_.now());
+  }
+
   void check_everything_arrived() {
+    law(pair_.dialer.answers.size() == asked_[0] && pair_.listener.answers.size() == asked_[1],
+        "every request is answered, once");
     for (auto* at : ends()) {
       law(at->unseen.empty(), "what was accepted arrives");
       law(at->session.account() == send_account{at->accepted, at->accepted, 0},
@@ -207,7 +244,8 @@ private:
 
   session_pair::settings how_;
   bool prompt_;
-  bool fair_ = true; // nothing was closed, cut or refused
+  bool fair_ = true;                           // nothing was closed, cut or refused
+  std::array<bus::correlation_id, 2> asked_{}; // by the dialer, by the listener
   bool froze_ = false;
   session_pair pair_;
 };

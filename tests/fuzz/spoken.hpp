@@ -51,15 +51,18 @@ private:
     using kind = codecs::frame_kind;
     ++frames_;
     law(!refused_, "nothing follows a refuse");
-    if (header.kind != kind::message)
-      law(header.flags == 0 && header.tag == 0, "control frames have neither flags nor tag");
+    const auto has_value =
+      header.kind == kind::message || header.kind == kind::request || header.kind == kind::response;
+    const auto correlates = header.kind >= kind::request && header.kind <= kind::cancel;
+    if (!has_value)
+      law((header.flags == 0 || correlates) && header.tag == 0,
+          "control frames have neither flags nor tag");
     if (header.kind != kind::hello)
-      law(header.kind == kind::message || body.size() <= 1024, "control frames are small");
+      law(has_value || body.size() <= 1024, "control frames are small");
     switch (header.kind) {
     case kind::hello:
       law(!hello_ && frames_ == 1, "one hello, and first of all");
-      law(bus::decode_hello(body).has_value(), "a hello that decodes");
-      hello_ = true;
+      take_hello(bus::decode_hello(body));
       return;
     case kind::welcome:
       law(hello_ && !welcomed_, "one welcome, behind the hello");
@@ -117,9 +120,25 @@ private:
       law(!goodbye_, "no message follows a goodbye");
       on_message(header, body);
       return;
+    case kind::request:
+    case kind::response:
+    case kind::failure:
+    case kind::cancel:
+      say_open();
+      law(!goodbye_, "no request and no answer follows a goodbye");
+      law((header.flags & codecs::frame_flag::correlated) != 0 && body.size() >= 4,
+          "what is said about a request names it");
+      return;
     default:
       law(false, "a kind that is not spoken in this version");
     }
+  }
+
+  void take_hello(const result<bus::hello>& told) {
+    law(told.has_value(), "a hello that decodes");
+    granted_.bytes_limit = told->window_bytes;
+    granted_.frames_limit = told->window_frames;
+    hello_ = true;
   }
 
   // A dialer is open with its own welcome, a listener with the other's, which is not seen here.

@@ -112,6 +112,10 @@ limits scenario::make_limits() {
     bounds.pending_handshakes_per_address_max =
       std::min(bounds.pending_handshakes_max, static_cast<std::uint32_t>(chance_.between(1, 2)));
   }
+  if (chance_.chance(1, 4)) { // few requests
+    bounds.requests_in_flight_max = static_cast<std::uint32_t>(chance_.between(0, 3));
+    bounds.request_bytes_in_flight_max = static_cast<std::uint32_t>(chance_.between(1, 2000));
+  }
   if (chance_.chance(1, 4))
     bounds.frame_bytes_max = static_cast<std::uint32_t>(chance_.between(17'000, 40'000));
   const auto good = bounds.check();
@@ -161,6 +165,8 @@ void scenario::start(unsigned where) {
     subscribe(at);
   if (chance_.chance(1, 2))
     subscribe(at);
+  if (chance_.chance(2, 3))
+    handle(at);
 }
 
 void scenario::subscribe(host& at) {
@@ -208,8 +214,10 @@ void scenario::act() {
   const auto what = chance_.below(100);
   if (what < 22)
     return dial();
-  if (what < 78)
+  if (what < 66)
     return send();
+  if (what < 78)
+    return ask();
   if (what < 86) {
     if (auto* at = any_host())
       change_programs(*at);
@@ -272,7 +280,29 @@ void scenario::send() {
   }
 }
 
+void scenario::handle(host& at) {
+  const duration thinks[] = {0s, 0s, 1ms, 300ms, 10s, duration::max()};
+  world_.handle(at, {chance_.pick(thinks)});
+}
+
+void scenario::ask() {
+  auto* from = any_host();
+  if (from == nullptr)
+    return;
+  if (chance_.chance(1, 8))
+    return world_.cancel_any(*from);
+  const auto to = places_[chance_.below(places_.size())].id;
+  const std::uint64_t bursts[] = {1, 1, 2, 10, 60};
+  for (auto left = chance_.pick(bursts); left > 0; --left) {
+    const duration times[] = {0s, 1ms, 100ms, 5s, 60s, duration::max()};
+    if (!world_.ask(*from, to, make_message().bytes, chance_.pick(times)))
+      return;
+  }
+}
+
 void scenario::change_programs(host& at) {
+  if (chance_.chance(1, 6))
+    return handle(at);
   if (at.programs.empty() || chance_.chance(1, 3))
     return subscribe(at);
   auto which = at.programs.begin();

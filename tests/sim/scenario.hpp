@@ -29,6 +29,8 @@ private:
   void act();
   void dial();
   void send();
+  void ask();
+  void handle(host& at);
   void change_programs(host& at);
   void disturb(connection_record& which);
   void befall(unsigned where);

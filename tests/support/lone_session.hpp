@@ -60,6 +60,18 @@ public:
     session_.close(why, drain, now_);
     drive();
   }
+  void ask(bus::correlation_id id, std::string_view text, std::uint16_t tag, duration within) {
+    session_.ask({id, payload::copy_of(text), tag, true, later(now_, within)}, now_);
+    drive();
+  }
+  void cancel(bus::correlation_id id) {
+    session_.cancel(id);
+    drive();
+  }
+  void answer(bus::correlation_id id, const bus::request_answer& what) {
+    session_.answer(id, what, now_);
+    drive();
+  }
   void probe() {
     session_.probe(now_);
     drive();
@@ -142,6 +154,28 @@ private:
     if (holds_)
       held_.push_back(what.frames);
   }
+  void tell(const bus::requested& what) {
+    const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(what.deadline - now_);
+    auto& line = told.emplace_back("request ");
+    line.append(std::to_string(what.id)).append(" ").append(std::to_string(what.tag));
+    line.append(" \"").append(what.body.text()).append("\" within ");
+    line.append(what.deadline == never ? "any time" : std::to_string(left.count()));
+  }
+  void tell(const bus::called_off& what) {
+    told.push_back("called off " + std::to_string(what.id));
+  }
+  void tell(const bus::answered& what) {
+    auto& line = told.emplace_back("answered " + std::to_string(what.id));
+    if (const auto* good = std::get_if<bus::response>(&what.what)) {
+      line.append(" \"").append(good->body.text()).append("\"");
+    } else {
+      const auto& no = std::get<bus::failure>(what.what);
+      line.append(" ").append(to_string(no.reason)).append(" ").append(std::to_string(no.code));
+      line.append(" \"").append(no.text).append("\"");
+    }
+  }
+  void tell(const bus::expired& what) { told.push_back("expired " + std::to_string(what.id)); }
+  void tell(const bus::unasked& what) { told.push_back("unasked " + std::to_string(what.id)); }
   void tell(const bus::goodbye_seen& seen) { told.push_back("goodbye " + words(seen.reason)); }
   void tell(const bus::became_idle&) { told.push_back("idle"); }
   void tell(const bus::probe_done& done) { told.push_back(done.alive ? "alive" : "silent"); }

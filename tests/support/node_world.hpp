@@ -3,7 +3,7 @@
 // Drive: add() nodes, subscribe, dial(); run(span); then look at what each node was told.
 #pragma once
 
-#include "postbus/bus/node.hpp"
+#include "postbus/bus/orders.hpp"
 #include "postbus/tests/support/pipe.hpp"
 #include "postbus/tests/support/session_end.hpp"
 
@@ -213,27 +213,14 @@ private:
       const auto of = [&](bus::connection_id id) {
         return at.ends.contains(id) ? at.ends.at(id).get() : nullptr;
       };
-      if (auto* accept = std::get_if<core::accept_connection>(&*what)) {
-        if (auto* to = of(accept->connection))
-          to->session.accept(now);
-      } else if (auto* close = std::get_if<core::close_connection>(&*what)) {
-        if (auto* to = of(close->connection))
-          to->session.close(close->reason, close->drain, now);
-      } else if (auto* ending = std::get_if<core::end_connection>(&*what)) {
-        if (auto* to = of(ending->connection))
-          to->session.fail(ending->reason.code, ending->reason.detail);
-      } else if (auto* probe = std::get_if<core::probe_connection>(&*what)) {
-        if (auto* to = of(probe->connection))
-          to->session.probe(now);
-      } else if (auto* tick = std::get_if<core::tick_connection>(&*what)) {
-        if (auto* to = of(tick->connection))
-          to->session.tick(now);
-      } else if (auto* adjust = std::get_if<core::adjust_connection>(&*what)) {
-        if (auto* to = of(adjust->connection)) {
-          to->session.takes_messages(adjust->takes_messages);
-          to->session.window_bytes_max(adjust->window_bytes_max);
-        }
-      } else if (auto* up = std::get_if<core::link_up>(&*what)) {
+      std::visit(
+        [&]<class Order>(const Order& order) {
+          if constexpr (bus::connection_order<Order>)
+            if (auto* to = of(order.connection))
+              bus::carry_out(order, to->session, now);
+        },
+        *what);
+      if (auto* up = std::get_if<core::link_up>(&*what)) {
         for (const auto& [id, peer] : at.links)
           law(peer != up->peer, "two links to one peer");
         at.links.emplace(up->connection, up->peer);

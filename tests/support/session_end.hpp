@@ -85,6 +85,11 @@ public:
   time_point ended_at = never;
   std::vector<bool> probes;
   std::vector<error> goodbyes;
+  std::vector<bus::requested> asked;  ///< By the peer, in the order they came.
+  std::vector<bus::answered> answers; ///< To what this end asked.
+  std::vector<bus::correlation_id> called_off;
+  std::vector<bus::correlation_id> expired;
+  std::vector<bus::correlation_id> unasked;
   std::optional<bus::ended> end;
   std::uint64_t messages = 0;      ///< Arrived.
   std::uint64_t accepted = 0;      ///< Taken by the outbox.
@@ -178,6 +183,14 @@ private:
     idle_at = now;
   }
   void take(bus::probe_done& what, time_point) { probes.push_back(what.alive); }
+  void take(bus::requested& what, time_point) {
+    law(opened == 1, "requests before `opened`");
+    asked.push_back(what);
+  }
+  void take(bus::answered& what, time_point) { answers.push_back(what); }
+  void take(bus::called_off& what, time_point) { called_off.push_back(what.id); }
+  void take(bus::expired& what, time_point) { expired.push_back(what.id); }
+  void take(bus::unasked& what, time_point) { unasked.push_back(what.id); }
   void take(bus::ended& what, time_point now) {
     end = what;
     ended_at = now;

@@ -14,6 +14,8 @@ std::string_view to_string(law which) noexcept {
     return "events";
   case law::dials:
     return "dials";
+  case law::requests:
+    return "requests";
   case law::account:
     return "account";
   case law::progress:

@@ -15,6 +15,7 @@ enum class law : std::uint8_t {
   content,  ///< A message arrives with the bytes, the tag and the form it was sent with.
   events,   ///< Each event is told once, in order: connected, messages, disconnected; closed last.
   dials,    ///< Each dial is answered once, and a peer that asks is decided on at most once.
+  requests, ///< Each request is handed over once and answered once, by its own answer.
   account,  ///< Sent = delivered + refused + dropped + unconfirmed, for each connection and in all.
   progress, ///< What can go on does: no credit, no wake-up and no letter is lost.
   deadline, ///< What has a time happens within it.

@@ -82,6 +82,8 @@ void world::crash(host& which, bool with_reset) {
   which.ends.clear();
   which.mailbox.clear();
   which.programs.clear();
+  which.questions.clear();
+  which.services.clear();
   which.core.reset();
 }
 

@@ -84,6 +84,27 @@ struct host {
   };
   using letter = std::variant<told, arrived, settled>;
 
+  /// A request of its programs that is not answered.
+  struct question {
+    node_id to;
+    std::uint64_t salt = 0;
+    sent_message content;
+    time_point deadline;
+    connection_record* over = nullptr; ///< Null when it asks itself.
+    time_point asked;
+  };
+  /// A request that its handler has.
+  struct service {
+    bus::connection_id connection = 0;
+    bus::correlation_id id = 0;
+    payload body;
+    time_point due; ///< Then it answers.
+    time_point deadline;
+  };
+  struct manner_of_handler {
+    duration answers_after = duration::zero(); ///< max(): never.
+  };
+
   [[nodiscard]] bool runs() const { return core && !paused; }
   [[nodiscard]] bool anybody_takes() const;
 
@@ -96,6 +117,10 @@ struct host {
   std::map<node_id, end_point*> links; ///< Whom it reaches, and how.
   std::map<bus::subscription_id, std::unique_ptr<program>> programs;
   std::map<bus::connection_id, connection_record*> dials; ///< Begun here.
+  std::map<bus::correlation_id, question> questions;
+  std::vector<service> services;
+  std::optional<bus::handler_id> handler;
+  manner_of_handler handling;
   bool paused = false;
   bool finished = false;
   bool closed_due = false; ///< Its programs were promised `closed`.
@@ -103,6 +128,9 @@ struct host {
   time_point close_deadline = never;
   std::vector<bus::connection_id> known; ///< Whose hello is in, in order.
 };
+
+/// A wheel tells a deadline so much late.
+inline constexpr duration slack = 2 * bus::wheel::tick;
 
 /// Something that can happen now.
 struct step {
@@ -115,7 +143,8 @@ struct step {
     order,
     read,
     write,
-    settle
+    settle,
+    serve
   };
 
   kind what = kind::letter;
@@ -179,6 +208,13 @@ public:
   void answer(host& at, bus::connection_id connection, bool yes);
   send_outcome send(host& from, const node_id& to, const sent_message& what);
 
+  /// From now on one handler has the requests to this node; those that another has stay with that.
+  void handle(host& at, const host::manner_of_handler& how);
+  /// A program of `from` asks. False when it was refused.
+  bool ask(host& from, const node_id& to, std::uint32_t bytes, duration within);
+  /// Gives up the oldest request, if there is one.
+  void cancel_any(host& from);
+
   // -- time ---------------------------------------------------------------------------
 
   /// What can happen now. Empty when all rests until the clock moves.
@@ -215,6 +251,11 @@ private:
   void link_up(host& at, const bus::node::link_up& what);
   void link_down(host& at, const bus::node::link_down& what);
   void tell(host& at, bus::subscriptions::output& what);
+  void hand_over(host& at, bus::node::hand_over_request& what);
+  void call_off(host& at, const bus::node::call_off_request& what);
+  void take_reply(host& at, const bus::node::answer_request& what);
+  [[nodiscard]] static time_point next_service(const host& at);
+  void serve(host& at);
   void expect(host& at, const expectation& what);
   void promise_closed(host& at);
   void follow(end_point& at, bus::node::output& what);

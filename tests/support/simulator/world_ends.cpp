@@ -1,7 +1,7 @@
 // world: what a connection actor does with its session and its socket. Mirrors actors/connection.cpp.
 #include "postbus/tests/support/simulator/world.hpp"
 
-#include "postbus/bus/overloaded.hpp"
+#include "postbus/bus/orders.hpp"
 
 #include <algorithm>
 #include <array>
@@ -11,32 +11,22 @@ namespace postbus::testing {
 using core = bus::node;
 
 void world::follow(end_point& at, core::output& what) {
-  auto& session = at.session;
-  std::visit(bus::overloaded{
-               [&](core::accept_connection&) { session.accept(now_); },
-               [&](core::close_connection& close) {
-                 if (at.is_live())
-                   at.drain_until = std::min(at.drain_until, later(now_, close.drain));
-                 session.close(close.reason, close.drain, now_);
-               },
-               [&](core::end_connection& end) {
-                 if (end.reason.code == errc::shutting_down)
-                   at.mine().drain_expired = true;
-                 session.fail(end.reason.code, end.reason.detail);
-               },
-               [&](core::probe_connection&) { session.probe(now_); },
-               [&](core::tick_connection&) {
-                 at.armed = never;
-                 read(at);
-                 session.tick(now_);
-               },
-               [&](core::adjust_connection& adjust) {
-                 session.takes_messages(adjust.takes_messages);
-                 session.window_bytes_max(adjust.window_bytes_max);
-               },
-               [](auto&) {},
-             },
-             what);
+  std::visit(
+    [&]<class Order>(Order& order) {
+      if constexpr (bus::connection_order<Order>) {
+        if constexpr (std::is_same_v<Order, core::close_connection>)
+          if (at.is_live())
+            at.drain_until = std::min(at.drain_until, later(now_, order.drain));
+        if constexpr (std::is_same_v<Order, core::end_connection>)
+          at.mine().drain_expired |= order.reason.code == errc::shutting_down;
+        if constexpr (std::is_same_v<Order, core::tick_connection>) {
+          at.armed = never;
+          read(at);
+        }
+        bus::carry_out(order, at.session, now_);
+      }
+    },
+    what);
 }
 
 void world::drive(end_point& at) {

@@ -14,7 +14,6 @@ using bus::phase;
 namespace {
 
 // A wheel is late by a tick at most, and its deadlines are rounded up to one.
-constexpr duration slack = 2 * bus::wheel::tick;
 
 // One frame, begun within a window.
 constexpr std::uint64_t overrun_bytes_max = body_bytes_max + codecs::frame_header_bytes;
@@ -115,7 +114,7 @@ void world::look(end_point& at) {
                 && at.box.data_frames() <= at.of.bounds.outbox_frames_max),
           law::bound, at_phase(at) + "the outbox holds more than its bound");
   if (account.sent != account.confirmed || session.frames_received() != session.frames_taken()
-      || at.box.data_frames() > 0 || !session.wire_empty())
+      || at.box.data_frames() > 0 || !session.wire_empty() || session.open_requests() > 0)
     at.busy = now_;
   if (session.wire_empty())
     at.stalled = never;
@@ -272,6 +271,9 @@ void world::check_finished() {
               [&] { return "a subscriber was never told of " + who.missing(); });
       require(!who.wants().events || who.was_told_closed(), law::events, "closed was not told");
     }
+    require(at->questions.empty(), law::requests, "a request was never answered");
+    require(at->services.empty(), law::requests,
+            "a handler was not told that nobody waits any more");
     at->mailbox.clear();
     at->programs.clear();
     at->core.reset();

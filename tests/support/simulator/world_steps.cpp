@@ -2,6 +2,7 @@
 // wants. Mirrors actors/node_shell.cpp; what connections do is in world_ends.cpp.
 #include "postbus/tests/support/simulator/world.hpp"
 
+#include "postbus/bus/orders.hpp"
 #include "postbus/bus/overloaded.hpp"
 
 #include <algorithm>
@@ -38,6 +39,8 @@ void world::enabled(std::vector<step>& into) {
       if (who->next_answer() <= now_)
         into.push_back({kind::answer, &at, nullptr, id});
     }
+    if (next_service(at) <= now_)
+      into.push_back({kind::serve, &at});
     if (!at.mailbox.empty())
       into.push_back({kind::letter, &at});
     if (at.core->deadline() <= now_)
@@ -91,6 +94,8 @@ void world::take(const step& what) {
     who.questions.pop_front();
     return answer(at, asked, !choices_.chance(1, 4));
   }
+  case step::kind::serve:
+    return serve(at);
   case step::kind::begin:
     what.end->fresh = false;
     return drive(*what.end);
@@ -131,7 +136,7 @@ time_point world::next_moment() const {
   for (const auto& at : hosts_) {
     if (!at->runs())
       continue;
-    first = std::min(first, at->core->deadline());
+    first = std::min({first, at->core->deadline(), next_service(*at)});
     for (const auto& [id, who] : at->programs)
       first = std::min({first, who->next_moment(), who->next_answer()});
     for (const auto& [id, end] : at->ends)
@@ -276,15 +281,11 @@ void world::obey(host& at) {
 
 void world::obey(host& at, core::output& what) {
   std::visit(bus::overloaded{
-               [&](core::accept_connection& to) { order(at, to.connection, what); },
-               [&](core::close_connection& to) { order(at, to.connection, what); },
-               [&](core::end_connection& to) { order(at, to.connection, what); },
-               [&](core::probe_connection& to) {
-                 seen_.count("probes");
+               [&]<bus::connection_order Order>(Order& to) {
+                 if constexpr (std::is_same_v<Order, core::probe_connection>)
+                   seen_.count("probes");
                  order(at, to.connection, what);
                },
-               [&](core::tick_connection& to) { order(at, to.connection, what); },
-               [&](core::adjust_connection& to) { order(at, to.connection, what); },
                [&](core::link_up& up) { link_up(at, up); },
                [&](core::link_down& down) { link_down(at, down); },
                [&](core::connection_over& over) {
@@ -305,6 +306,9 @@ void world::obey(host& at, core::output& what) {
                  seen_.count(answer.peer ? "dials answered with a peer"
                                          : "dials answered with an error");
                },
+               [&](core::hand_over_request& asked) { hand_over(at, asked); },
+               [&](core::call_off_request& off) { call_off(at, off); },
+               [&](core::answer_request& answer) { take_reply(at, answer); },
                [&](core::finished&) {
                  at.finished = true;
                  note([&] { return "finished " + std::to_string(at.place); });
