@@ -2,6 +2,7 @@
 // MessagePack messages; everything a program learns arrives as a typed message. Begin at runtime.hpp.
 #pragma once
 
+#include "postbus/actors/close_guard.hpp"
 #include "postbus/actors/inbox.hpp"
 #include "postbus/actors/messages.hpp"
 #include "postbus/actors/node.hpp"

@@ -98,6 +98,20 @@ struct ask_decide {
   decide what;
   answer<bool> reply;
 };
+struct ask_look {
+  std::string endpoint;
+  duration within;
+  answer<connection_request> told;
+};
+/// Agrees to a peer, and waits until it is open.
+struct ask_open {
+  std::uint64_t connection = 0;
+  answer<node_id> told;
+};
+/// From the last copy of a question that nobody answered.
+struct drop_request {
+  std::uint64_t connection = 0;
+};
 struct ask_spawn {
   std::function<caf::behavior(caf::event_based_actor*)> what;
   answer<caf::actor> reply;

@@ -32,6 +32,20 @@ struct connect {
     std::chrono::seconds(10); ///< Name resolution, all addresses and handshake together.
 };
 
+/// Connect to see who is there. Answered with the peer's id and init message, which await `decide` or
+/// `connect_to` within the decision time; or with the step that failed. Who is connected already: `already_connected`.
+struct look_at {
+  std::string endpoint;
+  duration within =
+    std::chrono::seconds(10); ///< Name resolution, all addresses and handshake together.
+};
+
+/// Agree to a peer that asked, or that was looked at. Answered with its id once messages may be sent, or
+/// with why they may not.
+struct connect_to {
+  std::uint64_t connection = 0; ///< As in the `connection_request`.
+};
+
 /// Send to a connected peer. Answered with what became of it.
 struct send_message {
   node_id to;
@@ -104,12 +118,12 @@ struct close_node {
 };
 
 /// A node actor, for `self->request(node.actor(), …)`.
-using node_actor =
-  caf::typed_actor<sig<std::string(listen)>, sig<node_id(connect)>, sig<send_outcome(send_message)>,
-                   sig<subscription(subscribe)>, sig<bool(unsubscribe)>,
-                   sig<subscription_counters(count_messages)>, sig<bool(decide)>,
-                   sig<closed(close_node)>, sig<reply(send_request)>, sig<bool(cancel_request)>,
-                   sig<handler(handle_requests)>, sig<bool(stop_handling)>>;
+using node_actor = caf::typed_actor<
+  sig<std::string(listen)>, sig<node_id(connect)>, sig<connection_request(look_at)>,
+  sig<node_id(connect_to)>, sig<send_outcome(send_message)>, sig<subscription(subscribe)>,
+  sig<bool(unsubscribe)>, sig<subscription_counters(count_messages)>, sig<bool(decide)>,
+  sig<closed(close_node)>, sig<reply(send_request)>, sig<bool(cancel_request)>,
+  sig<handler(handle_requests)>, sig<bool(stop_handling)>>;
 
 } // namespace postbus
 
@@ -137,6 +151,9 @@ struct ask_count;
 struct subscriber_over;
 struct ask_decide;
 struct ask_spawn;
+struct ask_look;
+struct ask_open;
+struct drop_request;
 struct ask_close;
 struct ask_end;
 struct ask_request;
@@ -201,6 +218,11 @@ struct ask_respond;
   X(postbus::stop_handling)                                                                        \
   X(postbus::incoming_request)                                                                     \
   X(postbus::request_called_off)                                                                   \
+  X(postbus::look_at)                                                                              \
+  X(postbus::connect_to)                                                                           \
+  X(postbus::actors::ask_look)                                                                     \
+  X(postbus::actors::ask_open)                                                                     \
+  X(postbus::actors::drop_request)                                                                 \
   X(postbus::actors::ask_request)                                                                  \
   X(postbus::actors::ask_cancel)                                                                   \
   X(postbus::actors::ask_handle)                                                                   \

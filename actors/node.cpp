@@ -12,6 +12,14 @@ namespace postbus {
 using actors::answer_time;
 using actors::on_a_loop;
 
+namespace {
+
+duration later_by_answer_time(duration within) {
+  return within > duration::max() - answer_time ? within : within + answer_time;
+}
+
+} // namespace
+
 // -- sender -----------------------------------------------------------------------
 
 template <class Body>
@@ -64,7 +72,23 @@ result<node_id> node::connect(std::string_view endpoint, duration within) const 
     return on_a_loop("connect");
   const actors::waiting_thread<node_id> here;
   access_->shell()->wake(actors::ask_connect{std::string(endpoint), within, here.make_answer()});
-  return here.wait(within > duration::max() - answer_time ? within : within + answer_time);
+  return here.wait(later_by_answer_time(within));
+}
+
+result<connection_request> node::connect_request(std::string_view endpoint, duration within) const {
+  if (actors::loop::on_any())
+    return on_a_loop("connect_request");
+  const actors::waiting_thread<connection_request> here;
+  access_->shell()->wake(actors::ask_look{std::string(endpoint), within, here.make_answer()});
+  return here.wait(later_by_answer_time(within));
+}
+
+result<node_id> node::connect(const connection_request& request, duration within) const {
+  if (actors::loop::on_any())
+    return on_a_loop("connect");
+  const actors::waiting_thread<node_id> here;
+  access_->shell()->wake(actors::ask_open{request.connection, here.make_answer()});
+  return here.wait(within);
 }
 
 sender node::to(const node_id& peer) const {

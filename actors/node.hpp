@@ -110,6 +110,15 @@ public:
   [[nodiscard]] result<node_id> connect(std::string_view endpoint,
                                         duration within = std::chrono::seconds(10)) const;
 
+  /// Connects to see who is there: look at id and init message, then `connect` to it or `reject` it within the
+  /// decision time. Who is connected already: `already_connected`.
+  [[nodiscard]] result<connection_request>
+  connect_request(std::string_view endpoint, duration within = std::chrono::seconds(10)) const;
+  /// Agrees to a peer that was looked at, or that asks to be connected, and waits until messages may be sent.
+  /// `not_connected` when it was answered before, or too late; else as above.
+  [[nodiscard]] result<node_id> connect(const connection_request& request,
+                                        duration within = std::chrono::seconds(10)) const;
+
   /// Packs `value` and queues it for `peer`; without `within` it never waits, so actors may call it.
   /// `accepted` means: sent in order, once, unless the connection ends before; then `disconnected`
   /// says how many were confirmed.
@@ -141,7 +150,7 @@ public:
   /// What became of a subscription's messages. `bad_option` when there is none, or no more.
   [[nodiscard]] result<subscription_counters> counters(subscription of) const;
 
-  /// Answers a `connection_request`. False if it was too late.
+  /// Answers a `connection_request`, and does not wait for what comes of it. False if it was too late.
   bool accept(const connection_request& request) const;
   bool reject(const connection_request& request, std::string_view reason) const;
 

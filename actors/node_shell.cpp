@@ -62,6 +62,18 @@ caf::behavior node_shell::make_behavior() {
       start_dialing(ask.endpoint, ask.within, reply);
       return promised;
     },
+    [this](const look_at& ask) {
+      answer<connection_request> reply;
+      auto promised = promise(reply);
+      start_looking(ask.endpoint, ask.within, reply);
+      return promised;
+    },
+    [this](const connect_to& ask) {
+      answer<node_id> reply;
+      auto promised = promise(reply);
+      open_request(ask.connection, reply);
+      return promised;
+    },
     [this](const send_message& what) { return send_one(what); },
     [this](const subscribe& ask) -> caf::result<subscription> {
       if (!ask.subscriber)
@@ -128,6 +140,12 @@ caf::behavior node_shell::make_behavior() {
         stop_telling(found->first);
     },
     [this](const ask_decide& ask) { ask.reply(settle_request(ask.what)); },
+    [this](const ask_look& ask) { start_looking(ask.endpoint, ask.within, ask.told); },
+    [this](const ask_open& ask) { open_request(ask.connection, ask.told); },
+    [this](const drop_request& gone) {
+      held_.erase(gone.connection);
+      (void)settle_request({gone.connection, false, "the request was dropped"});
+    },
     [this](const ask_spawn& ask) { ask.reply(spawn_on<guest>(system(), home(), ask.what)); },
     [this](const ask_close& ask) { start_closing(ask.how); },
     [this](const ask_end&) {
@@ -182,6 +200,8 @@ void node_shell::leave() {
   dials_.clear();
   connections_.clear();
   connecting_.clear();
+  looking_.clear();
+  held_.clear();
   audiences_.clear();
   waiting_for_close_.clear();
   leave_requests();
@@ -205,7 +225,7 @@ void node_shell::start_listening(const std::string& text, const answer<std::stri
 }
 
 void node_shell::start_dialing(const std::string& text, duration within,
-                               const answer<node_id>& reply) {
+                               const answer<node_id>& reply, answer<connection_request> looks) {
   const auto where = offered(text);
   if (!where)
     return reply(where.error());
@@ -216,7 +236,8 @@ void node_shell::start_dialing(const std::string& text, duration within,
   const auto id = ++last_dial_;
   auto who =
     std::make_shared<dialer>(home(), dialer::options{*where, within, id, caf::actor{this}});
-  dials_.emplace(id, dial{who, where->expected, later(steady_now(), within), reply});
+  dials_.emplace(id,
+                 dial{who, where->expected, later(steady_now(), within), reply, std::move(looks)});
   who->start();
 }
 
@@ -234,6 +255,40 @@ bool node_shell::settle_request(const decide& what) {
                  what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason});
   drive();
   return in_time;
+}
+
+void node_shell::start_looking(const std::string& text, duration within,
+                               const answer<connection_request>& reply) {
+  // Until there is somebody to look at, the dial's own answer is that there is nobody.
+  answer<node_id> outcome([reply](result<node_id>&& told) {
+    reply(told ? error{errc::already_connected, blame::local, to_string(*told)} : told.error());
+  });
+  start_dialing(text, within, outcome, reply);
+}
+
+// Whoever waits for the outcome is told now, not who looked: that one has been answered.
+void node_shell::open_request(std::uint64_t connection, const answer<node_id>& reply) {
+  const auto before = connecting_.extract(connection);
+  connecting_.emplace(connection, reply);
+  if (settle_request({connection, true, {}}))
+    return;
+  connecting_.erase(connection);
+  if (!before.empty())
+    connecting_.emplace(connection, before.mapped());
+  reply(error{errc::not_connected, blame::local, "it was answered before, or is too late"});
+}
+
+// All copies of one question hold the same thing, whose end has the peer refused.
+connection_request node_shell::held(connection_request what) {
+  auto& known = held_[what.connection];
+  what.hold = known.lock();
+  if (!what.hold) {
+    what.hold = std::shared_ptr<const void>(
+      static_cast<const void*>(this), [shell = access_->shell(), connection = what.connection](
+                                        const void*) { shell->wake(drop_request{connection}); });
+    known = what.hold;
+  }
+  return what;
 }
 
 void node_shell::start_closing(const close_node& how) {
@@ -259,13 +314,16 @@ void node_shell::on_dial_done(const dial_done& told) {
   dials_.erase(found);
   if (!told.socket)
     return of.reply(told.why);
-  auto started = core_.start({bus::session::role::dialer, told.socket->peer, of.expected});
+  auto started = core_.start(
+    {bus::session::role::dialer, told.socket->peer, of.expected, static_cast<bool>(of.looks)});
   if (!started)
     return of.reply(started.error());
   // The time for connecting covers the handshake, too.
   auto& bounds = started->how.bounds;
   bounds.handshake_time_max = std::min(bounds.handshake_time_max, of.deadline - steady_now());
   connecting_.emplace(started->connection, of.reply);
+  if (of.looks)
+    looking_.emplace(started->connection, of.looks);
   spawn_connection(std::move(*started), told.socket);
 }
 
@@ -303,8 +361,16 @@ void node_shell::obey(bus::node::output& what) {
       [&](core::link_down& down) {
         access_->peers().remove(*connections_.at(down.connection).link);
       },
-      [&](core::connection_over& over) { connections_.erase(over.connection); },
+      [&](core::connection_over& over) {
+        connections_.erase(over.connection);
+        looking_.erase(over.connection);
+        held_.erase(over.connection);
+      },
       [&](core::tell_subscriber& told) { tell(told.what); },
+      [&](core::ask_dialer& asked) {
+        if (auto found = looking_.extract(asked.what.connection); !found.empty())
+          found.mapped()(held(std::move(asked.what)));
+      },
       [&](core::answer_dial& answered) {
         if (const auto found = connecting_.find(answered.connection); found != connecting_.end()) {
           const auto reply = std::move(found->second);

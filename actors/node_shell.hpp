@@ -44,7 +44,13 @@ private:
 
   // -- what users ask -------------------------------------------------------------------
   void start_listening(const std::string& text, const answer<std::string>& reply);
-  void start_dialing(const std::string& text, duration within, const answer<node_id>& reply);
+  /// `looks`: the program sees the peer before it agrees, with this; empty when it does not.
+  void start_dialing(const std::string& text, duration within, const answer<node_id>& reply,
+                     answer<connection_request> looks = {});
+  void start_looking(const std::string& text, duration within,
+                     const answer<connection_request>& reply);
+  void open_request(std::uint64_t connection, const answer<node_id>& reply);
+  [[nodiscard]] connection_request held(connection_request what);
   result<subscription> start_telling(bus::subscription_options wants,
                                      std::shared_ptr<recipient> who);
   bool stop_telling(bus::subscription_id id);
@@ -93,12 +99,17 @@ private:
   time_point armed_ = never;
 
   std::unordered_map<bus::connection_id, peer_connection> connections_;
-  std::unordered_map<bus::connection_id, answer<node_id>> connecting_; // dialed, not yet answered
+  std::unordered_map<bus::connection_id, answer<node_id>> connecting_; // whose outcome is awaited
+  std::unordered_map<bus::connection_id, answer<connection_request>>
+    looking_; // dialed to be looked at
+  std::unordered_map<bus::connection_id, std::weak_ptr<const void>>
+    held_; // questions in programs' hands
   struct dial {
     std::shared_ptr<dialer> who;
     node_id expected;
     time_point deadline;
     answer<node_id> reply;
+    answer<connection_request> looks;
   };
   std::unordered_map<std::uint64_t, dial> dials_;
   std::uint64_t last_dial_ = 0;

@@ -66,7 +66,9 @@ void node_shell::tell(bus::subscriptions::output& what) {
   if (auto* messages = std::get_if<batch>(&what.what)) {
     goes_on = who.take(std::move(*messages));
   } else {
-    const auto& event = std::get<node_event>(what.what);
+    auto& event = std::get<node_event>(what.what);
+    if (auto* asks = std::get_if<connection_request>(&event))
+      event = held(std::move(*asks));
     goes_on = who.take(event);
     goes_on = goes_on && !std::holds_alternative<subscription_ended>(event);
   }

@@ -8,6 +8,8 @@
 #include "postbus/codecs/result.hpp"
 
 #include <cstdint>
+#include <iosfwd>
+#include <memory>
 #include <string>
 #include <variant>
 
@@ -26,14 +28,28 @@ struct send_account {
   friend bool operator==(const send_account&, const send_account&) = default;
 };
 
-/// A node asks to be connected. Told only to a subscriber that decides; answer with
-/// `node::accept` or `node::reject` within the decision time, else it is refused.
+/// A node asks to be connected, or was dialed with `connect_request` and waits for what we say. Answer with
+/// `node::accept`, `node::connect` or `node::reject` within the decision time, else it is refused; so it
+/// is when the last copy goes without an answer.
 struct connection_request {
-  std::uint64_t connection = 0; ///< Names the question in the answer.
+  std::uint64_t connection = 0; ///< Names the question in the answer; unique within the node.
   node_id peer;                 ///< Who it says it is.
   payload init;                 ///< Its init message.
-  std::string address;          ///< Where it comes from: "127.0.0.1:51234".
+  std::string address;          ///< Where it is: "127.0.0.1:51234".
+  bool dialed = false;          ///< By this node; else by the peer.
+  /// The node's own: every copy holds it.
+  std::shared_ptr<const void> hold = nullptr;
+
+  /// The same question; equal ones come from the same node.
+  friend bool operator==(const connection_request& left, const connection_request& right) noexcept {
+    return left.connection == right.connection && left.peer == right.peer
+           && left.address == right.address;
+  }
 };
+
+/// For logs: "0f3a… at 127.0.0.1:51234".
+[[nodiscard]] std::string to_string(const connection_request& what);
+std::ostream& operator<<(std::ostream& out, const connection_request& what);
 
 /// A connection is open: messages may be sent to `peer`.
 struct connected {

@@ -33,6 +33,8 @@ result<node::started> node::start(start_options who) {
   auto& at = connections_[id];
   at.role = who.role;
   at.address = std::move(who.address);
+  at.asks = who.asks;
+  at.awaited = who.role == session::role::dialer;
   if (who.role == session::role::listener) {
     at.host = host_of(at.address);
     make_room(at.host);
@@ -131,13 +133,15 @@ void node::on_hello(connection_id id, connection& at, hello peer) {
 }
 
 bool node::decide(connection_id id, const result<void>& answer) {
-  const auto* at = find(id);
-  if (at == nullptr || !peers_.is_asked(id))
+  auto* at = find(id);
+  if (at == nullptr || !peers_.is_asked(id) || std::exchange(at->decided, true))
     return false;
-  if (answer)
+  if (answer) {
+    at->awaited = true;
     peers_.agreed(id);
-  else
+  } else {
     outputs_.push_back(close_connection{id, answer.error(), {}});
+  }
   settle_peers();
   return true;
 }
@@ -182,7 +186,7 @@ void node::on_ended(connection_id id, ended& end) {
   }
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now
-  if (at.role == session::role::dialer && !at.answered) {
+  if (at.awaited) {
     const auto duplicate = end.reason.code == errc::already_connected && at.peer;
     if (duplicate && (peers_.find(at.peer) || peers_.pending(at.peer)))
       waiting_dials_[at.peer].push_back(id);
@@ -199,7 +203,7 @@ void node::on_ended(connection_id id, ended& end) {
 }
 
 void node::answer(connection_id id, connection& at, result<node_id> peer) {
-  if (at.role == session::role::dialer && !std::exchange(at.answered, true))
+  if (std::exchange(at.awaited, false))
     outputs_.push_back(answer_dial{id, std::move(peer)});
 }
 
@@ -255,8 +259,12 @@ void node::settle_peer_action(const peer_table::action& what) {
         const auto* at = find(ask.connection);
         if (at == nullptr)
           return;
-        if (at->role == session::role::listener && subscriptions_.anybody_decides())
-          subscriptions_.push(connection_request{ask.connection, at->peer, at->init, at->address});
+        const auto dials = at->role == session::role::dialer;
+        connection_request question{ask.connection, at->peer, at->init, at->address, dials};
+        if (dials && at->asks)
+          outputs_.push_back(ask_dialer{std::move(question)});
+        else if (!dials && subscriptions_.anybody_decides())
+          subscriptions_.push(std::move(question));
         else
           peers_.agreed(ask.connection);
       },

@@ -82,7 +82,12 @@ public:
   struct tell_subscriber {
     subscriptions::output what;
   };
-  /// The dial that led to this connection has its answer. Exactly one per dialed connection.
+  /// The peer of a dialed connection is there, and waits for `decide`.
+  struct ask_dialer {
+    connection_request what;
+  };
+  /// The dial that led to this connection, or the program that agreed to it, has its answer: who is
+  /// connected, or why nobody is. Exactly one for each.
   struct answer_dial {
     connection_id connection = 0;
     result<node_id> peer;
@@ -127,7 +132,7 @@ public:
   using output =
     std::variant<accept_connection, close_connection, end_connection, probe_connection,
                  tick_connection, adjust_connection, link_up, link_down, connection_over,
-                 tell_subscriber, answer_dial, send_request, send_cancel, send_answer,
+                 tell_subscriber, ask_dialer, answer_dial, send_request, send_cancel, send_answer,
                  hand_over_request, call_off_request, answer_request, finished>;
 
   node(options how, time_point now);
@@ -138,6 +143,7 @@ public:
     session::role role = session::role::listener;
     std::string address; ///< Of the peer, "host:port"; its host is what handshakes are counted by.
     node_id expected;    ///< Who must answer, when dialing; "no node" for anybody.
+    bool asks = false;   ///< Dialing: the program looks at the peer before it agrees.
   };
   struct started {
     connection_id connection = 0;
@@ -207,7 +213,9 @@ private:
     node_id peer;          // once its hello was seen
     payload init;          // the same, until programs were told
     bool linked = false;   // the peer's open connection
-    bool answered = false; // the dial
+    bool asks = false;     // a dial: the program is asked
+    bool decided = false;  // by the program
+    bool awaited = false;  // somebody waits to hear that it is open, or why it is not
     bool pending = true;   // not open yet
     bool promised = false; // accepted, and may become open
     std::uint64_t frames_received = 0;

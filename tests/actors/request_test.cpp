@@ -117,7 +117,8 @@ TEST_CASE("bytes of every size come and go") {
   }
 }
 
-TEST_CASE("the handler that was registered first for a tag has it; without one it is told at once") {
+TEST_CASE(
+  "the handler that was registered first for a tag has it; without one it is told at once") {
   pair of;
   const auto says = [](std::string_view words) {
     return [words](const incoming_request& asked) { asked.respond(words); };
@@ -144,10 +145,9 @@ TEST_CASE("an actor asks an actor, which answers later and from elsewhere") {
   pair of;
   auto& system = of.bus.system();
   std::promise<incoming_request> passed_on;
-  const auto handling =
-    system.spawn([&](caf::event_based_actor*) -> caf::behavior {
-      return {[&](const incoming_request& asked) { passed_on.set_value(asked); }};
-    });
+  const auto handling = system.spawn([&](caf::event_based_actor*) -> caf::behavior {
+    return {[&](const incoming_request& asked) { passed_on.set_value(asked); }};
+  });
   REQUIRE(of.two.handle({.by = handling}).has_value());
   std::promise<int> told;
   system.spawn([&](caf::event_based_actor* self) {
@@ -326,9 +326,9 @@ TEST_CASE("with every subscriber of a connection stuck its requests are still an
   while (of.one.send_bytes(of.two.id(), body, {.tag = 0, .within = 50ms})
          == send_outcome::accepted) {
   }
-  REQUIRE(of.two
-            .handle([](const incoming_request& asked) { asked.respond(asked.as<int>().value()); })
-            .has_value());
+  REQUIRE(
+    of.two.handle([](const incoming_request& asked) { asked.respond(asked.as<int>().value()); })
+      .has_value());
   for (int count = 0; count < 200; ++count)
     CHECK(of.one.request(of.two.id(), count).value().as<int>().value() == count);
 }

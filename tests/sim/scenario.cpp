@@ -250,6 +250,7 @@ void scenario::dial() {
   }
   if (!calm_ && chance_.chance(1, 20))
     over.end = chance_.chance(1, 2) ? world::path::fate::nobody_reads : world::path::fate::reset;
+  over.asks = chance_.chance(1, 6);
   node_id expected;
   if (chance_.chance(1, 4))
     expected = places_[chance_.below(places_.size())].id;

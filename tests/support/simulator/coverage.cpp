@@ -103,6 +103,7 @@ std::vector<std::string> coverage::missing() const {
     "nodes started again",
     "nodes stopped for a while",
     "peers accepted",
+    "peers looked at",
     "peers rejected",
     "probes",
     "programs stuck",

@@ -84,6 +84,8 @@ void world::crash(host& which, bool with_reset) {
   which.programs.clear();
   which.questions.clear();
   which.services.clear();
+  which.looks.clear();
+  which.agreed.clear();
   which.core.reset();
 }
 
@@ -128,9 +130,11 @@ connection_record* world::dial(host& from, unsigned place, const path& over,
   spoil(seeded_bug::lose_message, mistake::lose_message);
   spoil(seeded_bug::swap_messages, mistake::swap_messages);
   spoil(seeded_bug::repeat_message, mistake::repeat_message);
-  from.mailbox.push_back(host::arrived{&record, connection_record::dialer, back, there, expected});
+  from.mailbox.push_back(
+    host::arrived{&record, connection_record::dialer, back, there, expected, over.asks});
   if (over.end == path::fate::good) {
-    to->mailbox.push_back(host::arrived{&record, connection_record::listener, there, back, {}});
+    to->mailbox.push_back(
+      host::arrived{&record, connection_record::listener, there, back, {}, false});
   } else {
     record.disturbed = true;
     if (over.end == path::fate::reset)
@@ -208,8 +212,9 @@ void world::answer(host& at, bus::connection_id connection, bool yes) {
   const auto taken = at.core->decide(
     connection, yes ? result<void>{} : result<void>(error{errc::rejected, blame::local, "no"}));
   seen_.count(!taken ? "answers too late" : yes ? "peers accepted" : "peers rejected");
-  // A rejected one is still asked about until it is over, so only a yes counts once.
-  if (taken && yes)
+  if (taken && yes && !at.dials.contains(connection))
+    at.agreed.insert(connection);
+  if (taken)
     require(!at.core->decide(connection, {}), law::dials, "decided on twice");
   obey(at);
 }

@@ -17,6 +17,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <variant>
 #include <vector>
@@ -78,6 +79,7 @@ struct host {
     unsigned side;
     std::shared_ptr<wire> in, out;
     node_id expected;
+    bool asks = false;
   };
   struct settled {
     bus::subscription_id subscription;
@@ -101,6 +103,11 @@ struct host {
     time_point due; ///< Then it answers.
     time_point deadline;
   };
+  /// A peer that was dialed to be looked at, and waits to hear what is thought of it.
+  struct looked_at {
+    bus::connection_id connection = 0;
+    time_point due;
+  };
   struct manner_of_handler {
     duration answers_after = duration::zero(); ///< max(): never.
   };
@@ -119,6 +126,8 @@ struct host {
   std::map<bus::connection_id, connection_record*> dials; ///< Begun here.
   std::map<bus::correlation_id, question> questions;
   std::vector<service> services;
+  std::vector<looked_at> looks;
+  std::set<bus::connection_id> agreed; ///< Peers that a program let in, and waits to see open.
   std::optional<bus::handler_id> handler;
   manner_of_handler handling;
   bool paused = false;
@@ -164,6 +173,7 @@ public:
   struct path {
     wire::settings there, back;
     enum class fate : std::uint8_t { good, nobody_reads, reset } end = fate::good;
+    bool asks = false; ///< The dialer's program looks at the peer first.
   };
 
   explicit world(settings how);
@@ -251,6 +261,7 @@ private:
   void link_up(host& at, const bus::node::link_up& what);
   void link_down(host& at, const bus::node::link_down& what);
   void tell(host& at, bus::subscriptions::output& what);
+  void look_at(host& at, const bus::node::ask_dialer& what);
   void hand_over(host& at, bus::node::hand_over_request& what);
   void call_off(host& at, const bus::node::call_off_request& what);
   void take_reply(host& at, const bus::node::answer_request& what);

@@ -271,10 +271,12 @@ void world::check_finished() {
               [&] { return "a subscriber was never told of " + who.missing(); });
       require(!who.wants().events || who.was_told_closed(), law::events, "closed was not told");
     }
+    require(at->agreed.empty(), law::dials, "who let a peer in never heard what came of it");
     require(at->questions.empty(), law::requests, "a request was never answered");
     require(at->services.empty(), law::requests,
             "a handler was not told that nobody waits any more");
     at->mailbox.clear();
+    at->looks.clear();
     at->programs.clear();
     at->core.reset();
   }

@@ -1,4 +1,4 @@
-// world: programs that ask other nodes, and handlers that answer soon, late, with a no, or never.
+// world: programs that look at whom they dial, that ask other nodes, and handlers that answer soon, late, with a no, or never.
 // What is held against them: each request is handed over once and answered once, with its own answer.
 #include "postbus/tests/support/simulator/world.hpp"
 
@@ -82,14 +82,32 @@ void world::call_off(host& at, const core::call_off_request& what) {
   seen_.count("requests called off");
 }
 
+void world::look_at(host& at, const core::ask_dialer& what) {
+  require(what.what.dialed && at.ends.contains(what.what.connection), law::dials,
+          "a dial that is not there is to be looked at");
+  const duration thinks[] = {duration::zero(), std::chrono::milliseconds(50),
+                             std::chrono::seconds(4)};
+  at.looks.push_back({what.what.connection, later(now_, choices_.pick(thinks))});
+  seen_.count("peers looked at");
+}
+
 time_point world::next_service(const host& at) {
   auto first = never;
+  for (const auto& each : at.looks)
+    first = std::min(first, each.due);
   for (const auto& each : at.services)
     first = std::min(first, each.due);
   return first;
 }
 
 void world::serve(host& at) {
+  const auto look = std::find_if(at.looks.begin(), at.looks.end(),
+                                 [&](const host::looked_at& each) { return each.due <= now_; });
+  if (look != at.looks.end()) {
+    const auto connection = look->connection;
+    at.looks.erase(look);
+    return answer(at, connection, choices_.chance(3, 4));
+  }
   const auto due = std::find_if(at.services.begin(), at.services.end(),
                                 [&](const host::service& each) { return each.due <= now_; });
   const auto what = *due;

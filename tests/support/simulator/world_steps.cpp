@@ -210,8 +210,8 @@ void world::begin(host& at, host::arrived& what) {
   // Every stranger comes from one of two addresses.
   const auto address =
     dials ? std::string("there:1") : "host" + std::to_string(record.serial % 2) + ":1";
-  auto started = at.core->start(
-    {dials ? bus::session::role::dialer : bus::session::role::listener, address, what.expected});
+  auto started = at.core->start({dials ? bus::session::role::dialer : bus::session::role::listener,
+                                 address, what.expected, what.asks});
   if (!started) {
     seen_.count("connections to a node that closes");
     record.disturbed = true;
@@ -298,6 +298,8 @@ void world::obey(host& at, core::output& what) {
                    return;
                  const auto times = bug_strikes(seeded_bug::answer_twice, 3) ? 2 : 1;
                  for (int time = 0; time < times; ++time) {
+                   if (at.agreed.erase(answer.connection) > 0)
+                     continue;
                    const auto dial = at.dials.find(answer.connection);
                    require(dial != at.dials.end() && !dial->second->answer, law::dials,
                            "an answer to a dial that was answered, or never made");
@@ -306,6 +308,7 @@ void world::obey(host& at, core::output& what) {
                  seen_.count(answer.peer ? "dials answered with a peer"
                                          : "dials answered with an error");
                },
+               [&](core::ask_dialer& asked) { look_at(at, asked); },
                [&](core::hand_over_request& asked) { hand_over(at, asked); },
                [&](core::call_off_request& off) { call_off(at, off); },
                [&](core::answer_request& answer) { take_reply(at, answer); },
