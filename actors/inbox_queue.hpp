@@ -1,11 +1,13 @@
 // inbox_queue: what waits between a node's loop and the threads that read an inbox. Bounded by the
-// node, which hands over the next batch only when an earlier one was let go.
+// node, which hands over the next batch only when an earlier one was let go, and by the number of events.
+// Tells a descriptor, or calls a function, when it turns from empty to not empty. Never blocks the loop.
 #pragma once
 
 #include "postbus/actors/recipient.hpp"
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <optional>
 
@@ -14,31 +16,56 @@ namespace postbus::actors {
 class inbox_queue final : public recipient {
 public:
   using item = std::variant<batch, node_event>;
+  using either = std::variant<message, node_event>;
 
-  void take(batch messages) override { put(std::move(messages)); }
-  void take(const node_event& event) override { put(event); }
+  explicit inbox_queue(std::function<void()> on_ready = {});
+  ~inbox_queue() override;
 
-  [[nodiscard]] result<std::variant<message, node_event>> next(duration within);
+  bool take(batch messages) override { return put(std::move(messages)); }
+  bool take(const node_event& event) override { return put(event); }
+  void over() override;
+  void events_max(std::uint64_t most) override { events_max_ = most; }
+
+  [[nodiscard]] result<either> next(duration within);
   [[nodiscard]] result<message> next_message(duration within);
   [[nodiscard]] result<batch> next_batch(duration within);
   [[nodiscard]] result<node_event> next_event(duration within);
+  [[nodiscard]] result<std::optional<either>> try_next();
+  /// Readable while something waits; made when first asked for.
+  [[nodiscard]] result<int> descriptor();
 
-  /// Nobody will read: what comes is let go at once.
-  void abandon();
+  /// Nobody will read, or there is nothing to: what comes is let go at once, reads answer `why`. No
+  /// function is called afterwards, nor running when this returns, unless it is the one that called this.
+  void abandon(error why);
 
 private:
   template <class Reply, class Find>
   [[nodiscard]] result<Reply> wait(duration within, Find find);
-  void put(item what);
+  [[nodiscard]] bool put(item what);
+  void call_ready();
+  void raise_descriptor() const noexcept;
+  void lower_descriptor() const noexcept;
+  [[nodiscard]] bool has_something() const noexcept {
+    return over_ || !items_.empty() || !reading_.empty();
+  }
   void pass_events();
+  void pop_front();
+  [[nodiscard]] std::optional<either> take_either();
   [[nodiscard]] std::optional<batch> take_batch();
   [[nodiscard]] std::optional<message> take_message();
+
+  // Held while the function runs, so that whoever abandons waits for it; it may itself abandon.
+  std::recursive_mutex calling_;
+  std::shared_ptr<const std::function<void()>> on_ready_;
 
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::deque<item> items_;
-  bool closed_ = false;
+  std::uint64_t events_ = 0; // of the items
+  std::uint64_t events_max_ = limits{}.subscription_events_max;
+  std::optional<error> over_; // what reads answer when nothing is left
   bool abandoned_ = false;
+  int descriptor_ = -1;
   batch reading_; // what is left of the batch that is read message by message
 };
 

@@ -93,6 +93,14 @@ struct ask_subscribe {
 struct ask_unsubscribe {
   std::uint64_t id = 0;
 };
+struct ask_count {
+  bus::subscription_id which = 0;
+  answer<subscription_counters> reply;
+};
+/// To the node: an actor with subscriptions is over.
+struct subscriber_over {
+  caf::actor_id who = 0;
+};
 /// From a thread that waited too long for the answer to its `ask_subscribe`.
 struct forget_recipient {
   std::shared_ptr<recipient> who;

@@ -10,9 +10,12 @@
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/outbox.hpp"
 #include "postbus/bus/statistics.hpp"
+#include "postbus/bus/subscription_options.hpp"
+#include "postbus/codecs/message_type.hpp"
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace postbus {
@@ -52,10 +55,11 @@ struct send_message {
   std::uint16_t tag = 0;
   bool opaque = true; ///< The body is bytes, not MessagePack.
 
-  /// One that carries a value; an error when the value cannot be packed. Defined in actors/node.hpp.
+  /// One that carries a value, with the tag of its type unless you name another; an error when the value
+  /// cannot be packed. Defined in actors/node.hpp.
   template <class T>
   [[nodiscard]] static result<send_message> of(const node_id& to, const T& value,
-                                               std::uint16_t tag = 0);
+                                               std::optional<std::uint16_t> tag = std::nullopt);
 };
 
 /// How messages come to a subscribed actor.
@@ -69,9 +73,21 @@ enum class delivery_mode : std::uint8_t {
 struct subscribe {
   caf::actor subscriber;
   delivery_mode mode = delivery_mode::single;
-  bool messages = true; ///< Messages of all peers.
-  bool events = true;   ///< connected, disconnected, closing, closed.
-  bool decides = false; ///< `connection_request`, to be answered with `decide`.
+  bool messages = true; ///< Those that the filter takes.
+  bool events = true;   ///< connected, disconnected, messages_dropped, closing, closed.
+  bool decides = false; ///< `connection_request` of anybody, to be answered with `decide`.
+  message_filter filter = {};
+  slow_policy policy = slow_policy::block;
+  std::size_t queue_bytes_max = 0;      ///< For the policies that drop; 0: as `limits` says.
+  std::uint64_t queue_messages_max = 0; ///< The same in messages.
+
+  /// Messages of these types alone, and no events; for an actor that handles them with `on_message`.
+  template <tagged... Ts>
+  [[nodiscard]] static subscribe to(caf::actor subscriber) {
+    return {.subscriber = std::move(subscriber),
+            .events = false,
+            .filter = {.tags = {tag_range(tag_of<Ts>())...}}};
+  }
 };
 
 /// Tell an actor once when there is room again for messages to `peer`, by `writable`: at once if there
@@ -97,6 +113,12 @@ struct unsubscribe {
   subscription which;
 };
 
+/// Ask what became of a subscription's messages. Answered with `subscription_counters`, or `bad_option`
+/// when there is no such subscription, or no more.
+struct count_messages {
+  subscription which;
+};
+
 /// Answer a `connection_request`. Answered with false if it was too late.
 struct decide {
   std::uint64_t connection = 0;
@@ -118,7 +140,7 @@ struct close_node {
 using node_actor = caf::typed_actor<
   sig<std::string(listen)>, sig<node_id(connect)>, sig<connection_request(look_at)>,
   sig<node_id(connect_to)>, sig<send_outcome(send_message)>, sig<subscription(subscribe)>,
-  sig<bool(unsubscribe)>, sig<bool(decide)>, sig<node_statistics(get_statistics)>,
+  sig<bool(unsubscribe)>, sig<subscription_counters(count_messages)>, sig<bool(decide)>, sig<node_statistics(get_statistics)>,
   sig<closed(close_node)>, sig<reply(send_request)>, sig<bool(cancel_request)>,
   sig<handler(handle_requests)>, sig<bool(stop_handling)>,
   // -- actors/setting_messages.hpp
@@ -151,6 +173,8 @@ struct ask_listen;
 struct ask_connect;
 struct ask_subscribe;
 struct ask_unsubscribe;
+struct ask_count;
+struct subscriber_over;
 struct ask_decide;
 struct ask_statistics;
 struct connection_reported;
@@ -178,6 +202,8 @@ struct ask_respond;
   X(postbus::subscribe)                                                                            \
   X(postbus::subscription)                                                                         \
   X(postbus::unsubscribe)                                                                          \
+  X(postbus::count_messages)                                                                       \
+  X(postbus::subscription_counters)                                                                \
   X(postbus::decide)                                                                               \
   X(postbus::get_statistics)                                                                       \
   X(postbus::node_statistics)                                                                      \
@@ -188,6 +214,8 @@ struct ask_respond;
   X(postbus::connection_request)                                                                   \
   X(postbus::connected)                                                                            \
   X(postbus::disconnected)                                                                         \
+  X(postbus::messages_dropped)                                                                     \
+  X(postbus::subscription_ended)                                                                   \
   X(postbus::closing)                                                                              \
   X(postbus::closed)                                                                               \
   X(postbus::set_init_message)                                                                     \
@@ -228,6 +256,8 @@ struct ask_respond;
   X(postbus::actors::ask_connect)                                                                  \
   X(postbus::actors::ask_subscribe)                                                                \
   X(postbus::actors::ask_unsubscribe)                                                              \
+  X(postbus::actors::ask_count)                                                                    \
+  X(postbus::actors::subscriber_over)                                                              \
   X(postbus::actors::ask_decide)                                                                   \
   X(postbus::actors::ask_statistics)                                                               \
   X(postbus::actors::connection_reported)                                                          \

@@ -1,7 +1,6 @@
 #include "postbus/actors/node.hpp"
 
 #include "postbus/actors/answer.hpp"
-#include "postbus/actors/inbox_queue.hpp"
 #include "postbus/actors/internal_messages.hpp"
 #include "postbus/actors/loop.hpp"
 #include "postbus/actors/node_access.hpp"
@@ -26,7 +25,7 @@ duration later_by_answer_time(duration within) {
 template <class Body>
 send_outcome sender::try_hand_over(const Body& body, bool opaque, const send_options& how) {
   const codecs::frame_header header{.flags = opaque ? codecs::frame_flag::opaque : std::uint8_t{0},
-                                    .tag = how.tag};
+                                    .tag = how.tag.value_or(0)};
   auto within = actors::loop::on_any() ? std::nullopt : how.within;
   // A link ends with its connection; the peer may have come back on another.
   for (int attempt = 0; attempt < 2; ++attempt) {
@@ -112,51 +111,6 @@ send_outcome node::send_bytes(const node_id& peer, std::span<const std::byte> by
 
 send_outcome node::send_bytes(const node_id& peer, const payload& bytes, send_options how) const {
   return to(peer).send_bytes(bytes, how);
-}
-
-postbus::inbox node::inbox() const {
-  return make_inbox(false);
-}
-
-postbus::inbox node::deciding_inbox() const {
-  return make_inbox(true);
-}
-
-postbus::inbox node::make_inbox(bool decides) const {
-  auto queue = std::make_shared<actors::inbox_queue>();
-  result<subscription> made = on_a_loop("inbox");
-  if (!actors::loop::on_any()) {
-    const actors::waiting_thread<subscription> here;
-    access_->shell()->wake(actors::ask_subscribe{{.decides = decides}, queue, here.make_answer()});
-    made = here.wait(answer_time);
-  }
-  if (made)
-    return {queue, access_, made->id};
-  // Should the node take the subscription after all, nobody would read what it brings.
-  queue->abandon();
-  access_->shell()->wake(actors::forget_recipient{queue});
-  return {queue, access_, 0};
-}
-
-result<subscription> node::subscribe(const postbus::subscribe& what) const {
-  if (!what.subscriber)
-    return error{errc::bad_option, blame::local, "no subscriber"};
-  if (actors::loop::on_any())
-    return on_a_loop("subscribe");
-  auto who = std::make_shared<actors::subscribed_actor>(what.subscriber, what.mode);
-  const actors::waiting_thread<subscription> here;
-  access_->shell()->wake(
-    actors::ask_subscribe{{what.messages, what.events, what.decides}, who, here.make_answer()});
-  auto made = here.wait(answer_time);
-  if (made)
-    actors::forget_when_over(what.subscriber, access_->shell(), *made);
-  else
-    access_->shell()->wake(actors::forget_recipient{who});
-  return made;
-}
-
-void node::unsubscribe(subscription which) const {
-  access_->shell()->wake(actors::ask_unsubscribe{which.id});
 }
 
 bool node::accept(const connection_request& request) const {

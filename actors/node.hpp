@@ -26,7 +26,8 @@ class node_access;
 
 /// How to send.
 struct send_options {
-  std::uint16_t tag = 0; ///< For the receiver, who sees it before it decodes.
+  /// For the receiver, who sees it before it decodes. Unset: that of the value's type, or 0.
+  std::optional<std::uint16_t> tag = std::nullopt;
   /// How long to wait for room instead of answering `congested`; first come, first served.
   std::optional<duration> within = std::nullopt;
 };
@@ -193,16 +194,23 @@ public:
   /// For sending much to one peer: 15 ns to reach instead of a look-up.
   [[nodiscard]] sender to(const node_id& peer) const;
 
-  /// Messages and events for a plain thread, from now on.
-  [[nodiscard]] postbus::inbox inbox() const;
+  /// Messages and events for a plain thread, from now on. When that fails the inbox's reads answer why:
+  /// `node_closed`, `would_deadlock`, `bad_option`, `timeout`.
+  [[nodiscard]] postbus::inbox inbox(inbox_options how = {}) const;
   /// The same, also hearing `connection_request`, for a program that decides who may connect.
   [[nodiscard]] postbus::inbox deciding_inbox() const;
 
   /// Subscribes an actor, as the message of the same name does: `node.subscribe({.subscriber = self})`.
   /// `bad_option` without one. A subscriber that dies is forgotten by itself.
   result<subscription> subscribe(const postbus::subscribe& what) const;
+  /// Subscribes an actor to messages of these types alone; it handles them with `on_message`.
+  template <tagged... Ts>
+  requires(sizeof...(Ts) > 0) result<subscription> subscribe(const caf::actor& subscriber)
+  const { return subscribe(postbus::subscribe::to<Ts...>(subscriber)); }
   /// Ends a subscription; what waits for it is let go.
   void unsubscribe(subscription which) const;
+  /// What became of a subscription's messages. `bad_option` when there is none, or no more.
+  [[nodiscard]] result<subscription_counters> counters(subscription of) const;
 
   /// Answers a `connection_request`, and does not wait for what comes of it. False if it was too late.
   bool accept(const connection_request& request) const;
@@ -254,7 +262,6 @@ private:
   friend class runtime;
   explicit node(std::shared_ptr<actors::node_access> access) noexcept
     : access_(std::move(access)) {}
-  [[nodiscard]] postbus::inbox make_inbox(bool decides) const;
   bool answer_incoming(decide what) const;
   [[nodiscard]] pending_reply start_packed(result<send_request> what,
                                            const request_options& how) const;
@@ -272,6 +279,7 @@ send_outcome sender::send(const T& value, send_options how) {
   codecs::byte_buffer packed;
   if (!actors::pack_any(packed, value))
     return send_outcome::invalid;
+  how.tag = how.tag.value_or(tag_of<T>());
   return send_packed(packed, how);
 }
 
@@ -298,11 +306,12 @@ std::vector<send_outcome> node::send_to(std::span<const node_id> peers, const T&
 }
 
 template <class T>
-result<send_message> send_message::of(const node_id& to, const T& value, std::uint16_t tag) {
+result<send_message> send_message::of(const node_id& to, const T& value,
+                                      std::optional<std::uint16_t> tag) {
   codecs::byte_buffer packed;
   if (auto done = actors::pack_any(packed, value); !done)
     return done.error();
-  return send_message{to, packed.release(), tag, false};
+  return send_message{to, packed.release(), tag.value_or(tag_of<T>()), false};
 }
 
 template <class T>

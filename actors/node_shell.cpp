@@ -4,6 +4,7 @@
 #include "postbus/actors/dialer.hpp"
 #include "postbus/actors/guest.hpp"
 #include "postbus/actors/listener.hpp"
+#include "postbus/actors/subscribing.hpp"
 #include "postbus/bus/orders.hpp"
 #include "postbus/bus/overloaded.hpp"
 
@@ -65,12 +66,19 @@ caf::behavior node_shell::make_behavior() {
     [this](const subscribe& ask) -> caf::result<subscription> {
       if (!ask.subscriber)
         return to_caf({errc::bad_option, blame::local, "no subscriber"});
-      auto made = start_telling({ask.messages, ask.events, ask.decides},
+      auto made = start_telling(options_of(ask),
                                 std::make_shared<subscribed_actor>(ask.subscriber, ask.mode));
-      forget_when_over(ask.subscriber, access_->shell(), made);
-      return made;
+      if (!made)
+        return to_caf(made.error());
+      return *made;
     },
     [this](const unsubscribe& ask) { return stop_telling(ask.which.id); },
+    [this](const count_messages& ask) -> caf::result<subscription_counters> {
+      auto counted = count(ask.which.id);
+      if (!counted)
+        return to_caf(counted.error());
+      return *counted;
+    },
     [this](const decide& what) { return settle_request(what); },
     [this](get_statistics) {
       answer<node_statistics> reply;
@@ -116,6 +124,8 @@ caf::behavior node_shell::make_behavior() {
     [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
     [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },
     [this](const ask_unsubscribe& ask) { stop_telling(ask.id); },
+    [this](const ask_count& ask) { ask.reply(count(ask.which)); },
+    [this](const subscriber_over& gone) { on_subscriber_over(gone.who); },
     [this](const forget_recipient& gone) {
       const auto found = std::find_if(audiences_.begin(), audiences_.end(), [&](const auto& each) {
         return each.second.who == gone.who;
@@ -190,9 +200,11 @@ void node_shell::leave() {
     each.who->cancel();
   for (const auto& [id, each] : connections_)
     post(each.actor, finish{});
-  if (!finished_)
-    for (const auto& [id, each] : audiences_) // ended from outside: nobody else tells them
-      each.who->take(node_event{closed{}});
+  for (const auto& [id, each] : audiences_) {
+    if (!finished_) // ended from outside: nobody else tells them
+      static_cast<void>(each.who->take(node_event{closed{}}));
+    each.who->over();
+  }
   listeners_.clear();
   dials_.clear();
   connections_.clear();
@@ -229,16 +241,6 @@ void node_shell::start_listening(const std::string& text, const answer<std::stri
                   {}});
 }
 
-subscription node_shell::start_telling(bus::subscription_options wants,
-                                       std::shared_ptr<recipient> who) {
-  auto slot = bus::shared<waking_receipt>::adopt(new waking_receipt(access_->shell()));
-  const auto id = core_.subscribe(wants, bus::shared<bus::receipt>(slot));
-  slot->subscription(id);
-  audiences_.emplace(id, audience{std::move(who), std::move(slot)});
-  deliver_own();
-  return {id};
-}
-
 send_outcome node_shell::send_one(const send_message& what) {
   const auto to = access_->way_to(what.to);
   if (!to)
@@ -246,13 +248,6 @@ send_outcome node_shell::send_one(const send_message& what) {
   const auto flags = what.opaque ? codecs::frame_flag::opaque : std::uint8_t{0};
   std::optional<duration> at_once;
   return to->send({.flags = flags, .tag = what.tag}, what.body, at_once);
-}
-
-bool node_shell::stop_telling(bus::subscription_id id) {
-  const auto known = core_.unsubscribe(id);
-  audiences_.erase(id);
-  drive();
-  return known;
 }
 
 bool node_shell::settle_request(const decide& what) {
@@ -336,18 +331,6 @@ void node_shell::obey(bus::node::output& what) {
       [&](core::finished&) { become_closed(); },
     },
     what);
-}
-
-void node_shell::tell(bus::subscriptions::output& what) {
-  const auto found = audiences_.find(what.to);
-  if (found == audiences_.end())
-    return;
-  if (auto* messages = std::get_if<batch>(&what.what))
-    found->second.who->take(std::move(*messages));
-  else if (auto* asks = std::get_if<connection_request>(&std::get<node_event>(what.what)))
-    found->second.who->take(node_event{held(std::move(*asks))});
-  else
-    found->second.who->take(std::get<node_event>(what.what));
 }
 
 void node_shell::command_connection(bus::connection_id id, command what) {

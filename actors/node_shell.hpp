@@ -14,6 +14,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -75,8 +76,12 @@ private:
                      const answer<connection_request>& reply);
   void open_request(std::uint64_t connection, const answer<node_id>& reply);
   [[nodiscard]] connection_request held(connection_request what);
-  subscription start_telling(bus::subscription_options wants, std::shared_ptr<recipient> who);
+  result<subscription> start_telling(bus::subscription_options wants,
+                                     std::shared_ptr<recipient> who);
   bool stop_telling(bus::subscription_id id);
+  void end_with(const caf::actor& subscriber, bus::subscription_id id);
+  void on_subscriber_over(caf::actor_id who);
+  [[nodiscard]] result<subscription_counters> count(bus::subscription_id id) const;
   bool settle_request(const decide& what);
   void start_collecting(const answer<node_statistics>& reply);
   void start_closing(const close_node& how);
@@ -151,6 +156,7 @@ private:
   std::uint64_t last_listener_ = 0;
   std::unordered_map<node_id, std::shared_ptr<actors::link>> holds_; // for peers that stay
   std::unordered_map<bus::subscription_id, audience> audiences_;
+  std::unordered_map<caf::actor_id, std::set<bus::subscription_id>> subscribers_; // until they end
   struct question {
     asker who;
     answer<reply> told;

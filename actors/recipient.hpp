@@ -13,8 +13,15 @@ public:
   recipient& operator=(const recipient&) = delete;
   virtual ~recipient() = default;
 
-  virtual void take(batch messages) = 0;
-  virtual void take(const node_event& event) = 0;
+  /// False, once, when it takes nothing from now on.
+  [[nodiscard]] virtual bool take(batch messages) = 0;
+  [[nodiscard]] virtual bool take(const node_event& event) = 0;
+  /// The node is closed and nothing more comes, whether that was told as an event or not.
+  virtual void over() = 0;
+  /// How many events it may hold. Said before the first comes.
+  virtual void events_max(std::uint64_t most) = 0;
+  /// With whom it ends; nobody when it is no actor.
+  [[nodiscard]] virtual caf::actor ends_with() const { return {}; }
 };
 
 /// Sends everything on to an actor.
@@ -22,26 +29,25 @@ class subscribed_actor final : public recipient {
 public:
   subscribed_actor(caf::actor whom, delivery_mode mode) : whom_(std::move(whom)), mode_(mode) {}
 
-  void take(batch messages) override {
+  bool take(batch messages) override {
     if (mode_ == delivery_mode::batch)
-      return post(whom_, std::move(messages));
-    for (const auto& each : messages)
-      post(whom_, messages.keep(each));
+      post(whom_, std::move(messages));
+    else
+      for (const auto& each : messages)
+        post(whom_, messages.keep(each));
+    return true;
   }
-  void take(const node_event& event) override {
+  bool take(const node_event& event) override {
     std::visit([&](const auto& what) { post(whom_, what); }, event);
+    return true;
   }
+  void over() override {}
+  void events_max(std::uint64_t) override {} // nobody can count what is in a mailbox
+  [[nodiscard]] caf::actor ends_with() const override { return whom_; }
 
 private:
   caf::actor whom_;
   delivery_mode mode_;
 };
-
-/// Has a subscription end with its subscriber, who holds no more of the node than whom to tell.
-inline void forget_when_over(const caf::actor& whom, std::shared_ptr<waker> shell,
-                             subscription which) {
-  whom->attach_functor(
-    [shell = std::move(shell), which] { shell->wake(ask_unsubscribe{which.id}); });
-}
 
 } // namespace postbus::actors

@@ -41,15 +41,18 @@ public:
       charge_->add(bytes_, frames_);
   }
 
-  /// Adds the frame [begin, end) of `owner` at the back.
-  void append(codecs::chunk& owner, const std::byte* begin, const std::byte* end) {
+  /// Adds `frames` whole frames, [begin, end) of `owner`, at the back.
+  void append(codecs::chunk& owner, const std::byte* begin, const std::byte* end,
+              std::uint64_t frames = 1) {
     if (!runs_.empty() && runs_.back().end == begin && runs_.back().owner.get() == &owner)
       runs_.back().end = end;
     else
       runs_.push_back({codecs::chunk_ptr::share(owner), begin, end});
     bytes_ += static_cast<std::size_t>(end - begin);
-    ++frames_;
+    frames_ += frames;
   }
+  /// The receipt, for others that take over what is charged to it: nothing is charged here any more.
+  [[nodiscard]] shared<receipt> take_charge() noexcept { return std::exchange(charge_, {}); }
 
   [[nodiscard]] const std::vector<run>& runs() const noexcept { return runs_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
@@ -60,7 +63,7 @@ public:
   struct claim {
     std::uint64_t connection = 0; ///< Over which they came.
     std::uint32_t waiting = 0;    ///< Subscriptions that they wait for.
-    bool given = false;           ///< To a subscriber, at least once.
+    bool given = false; ///< To a subscriber, at least once; or taken by one whose policy drops.
   };
   claim claimed;
 
@@ -71,27 +74,49 @@ private:
   shared<receipt> charge_;
 };
 
+/// Calls `what(owner, begin, end)` for every frame, in order.
+template <class What>
+void each_frame(const received_frames& of, What&& what) {
+  for (const auto& in : of.runs())
+    for (const auto* at = in.begin; at != in.end;) {
+      const auto* end = at + codecs::frame_header_bytes + codecs::load<std::uint32_t>(at);
+      what(*in.owner, at, end);
+      at = end;
+    }
+}
+
 /// One subscriber's hold on received frames: tells the subscription when it ends.
 class delivery : public counted<delivery> {
 public:
-  delivery(node_id from, shared<received_frames> frames, shared<receipt> slot) noexcept
-    : from_(from), frames_(std::move(frames)), slot_(std::move(slot)) {}
+  /// `parts` are charged for what `frames` shows when that is a choice out of them; else none.
+  delivery(node_id from, shared<received_frames> frames, shared<receipt> slot,
+           std::vector<shared<received_frames>> parts = {}) noexcept
+    : from_(from), frames_(std::move(frames)), parts_(std::move(parts)), slot_(std::move(slot)) {}
   delivery(const delivery&) = delete;
   delivery& operator=(const delivery&) = delete;
   ~delivery() {
     const auto bytes = frames_->bytes();
     frames_ = {};
+    parts_.clear();
     if (slot_)
       slot_->add(bytes, 1);
   }
 
   [[nodiscard]] const node_id& from() const noexcept { return from_; }
   [[nodiscard]] const received_frames& frames() const noexcept { return *frames_; }
-  [[nodiscard]] received_frames::claim& claimed() const noexcept { return frames_->claimed; }
+  /// Calls `what` with everything that is charged for this.
+  template <class What>
+  void each_charged(What&& what) const {
+    if (parts_.empty())
+      return what(*frames_);
+    for (const auto& part : parts_)
+      what(*part);
+  }
 
 private:
   node_id from_;
   shared<received_frames> frames_;
+  std::vector<shared<received_frames>> parts_;
   shared<receipt> slot_;
 };
 

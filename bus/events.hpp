@@ -1,6 +1,6 @@
 // events: what a node tells its subscribers, besides messages. Plain values; each is told exactly
-// once, in this order per peer: connection_request, connected, messages, disconnected, unsent; and closed last
-// of all.
+// once, in this order per peer: connection_request, connected, messages, disconnected, unsent; and closed
+// last of all, or subscription_ended in its place.
 #pragma once
 
 #include "postbus/bus/node_id.hpp"
@@ -68,7 +68,22 @@ struct disconnected {
   send_account account;                ///< Of what this node sent over it.
   std::uint64_t messages_received = 0; ///< What the peer sent over it and this node took.
   std::uint64_t messages_unclaimed =
-    0; ///< Of these: dropped because nobody had subscribed to messages any more.
+    0; ///< Of these: dropped because no subscription took them, or it ended before it had them.
+};
+
+/// Here messages are missing, which this subscription's policy dropped. Told before the next message
+/// that was not.
+struct messages_dropped {
+  node_id peer;               ///< Who had sent them.
+  std::uint64_t messages = 0; ///< At least 1.
+  std::uint64_t bytes = 0;    ///< Frame headers included.
+};
+
+/// This subscription is over though nobody ended it: nothing more comes of it. Told to whoever it
+/// happens to, also without `events`.
+struct subscription_ended {
+  error reason;                       ///< `subscriber_too_slow`, with what was too much for it.
+  std::uint64_t messages_dropped = 0; ///< In all, those that waited among them.
 };
 
 /// A message that was accepted, and of which nothing left this program.
@@ -111,7 +126,7 @@ struct closing {};
 /// The node is closed. The last event.
 struct closed {};
 
-using node_event =
-  std::variant<connection_request, connected, disconnected, unsent, keep_state, closing, closed>;
+using node_event = std::variant<connection_request, connected, disconnected, unsent, keep_state,
+                                messages_dropped, subscription_ended, closing, closed>;
 
 } // namespace postbus

@@ -105,6 +105,9 @@ result<void> limits::check() const {
   found.least<std::uint64_t>("outbox_frames_max", outbox_frames_max, 1, "1");
   found.least<std::size_t>("window_bytes_min", window_bytes_min, 1, "1");
   found.least("batches_in_flight_max", batches_in_flight_max, 1u, "1");
+  found.least<std::size_t>("subscription_queue_bytes_max", subscription_queue_bytes_max, 1, "1");
+  found.least<std::uint64_t>("subscription_queue_messages_max", subscription_queue_messages_max, 1,
+                             "1");
   // A refuse with its text must fit.
   found.least("hello_bytes_max", hello_bytes_max,
               static_cast<std::uint32_t>(bus::farewell_bytes_max), "1024");
@@ -122,6 +125,9 @@ result<void> limits::check() const {
   found.at_most("window_bytes_min", window_bytes_min, "window_bytes_max", window_bytes_max);
   found.at_most("window_bytes_max", window_bytes_max, "node_received_bytes_max",
                 node_received_bytes_max);
+  // All connections may end at once, and their ends are to be told.
+  found.below<std::uint64_t>("connections_max", connections_max, "subscription_events_max",
+                             subscription_events_max);
 
   return std::move(found).take();
 }

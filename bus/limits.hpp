@@ -51,6 +51,12 @@ struct limits {
   std::size_t node_received_bytes_max = std::size_t{256} << 20;
   /// Batches in a subscriber's mailbox before the next must wait for one to die.
   std::uint32_t batches_in_flight_max = 4;
+  /// Bytes that wait for a subscriber whose policy drops, unless its subscription says otherwise.
+  std::size_t subscription_queue_bytes_max = std::size_t{8} << 20;
+  /// The same in messages.
+  std::uint64_t subscription_queue_messages_max = std::uint64_t{1} << 16;
+  /// Events that wait for one subscriber: with one more its subscription ends.
+  std::uint64_t subscription_events_max = std::uint64_t{1} << 18;
 
   // -- requests -----------------------------------------------------------------
   /// Requests that one peer may have open here at a time; 0: none are taken.
@@ -101,5 +107,6 @@ static_assert(limits{}.window_bytes_max <= limits{}.node_received_bytes_max);
 static_assert(limits{}.reconnect_time_min <= limits{}.reconnect_time_max);
 static_assert(limits{}.outbox_bytes_max <= limits{}.node_outbox_bytes_max);
 static_assert(limits{}.hello_bytes_max < limits{}.frame_bytes_max);
+static_assert(limits{}.connections_max < limits{}.subscription_events_max);
 
 } // namespace postbus

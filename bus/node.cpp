@@ -16,7 +16,7 @@ std::string host_of(const std::string& address) {
 
 node::node(options how, time_point now)
   : options_(std::move(how)), wheel_(now), peers_(options_.id),
-    subscriptions_(options_.bounds->batches_in_flight_max),
+    subscriptions_(*options_.bounds),
     ledger_(options_.bounds->closed_connections_max),
     requests_(options_.bounds->node_received_bytes_max),
     window_share_(options_.bounds->window_bytes_max), keeper_(options_.incarnation),
@@ -174,10 +174,9 @@ void node::on_received(connection_id id, connection& at, const shared<received_f
     return; // it was turned away while these were on their way
   frames->claimed.connection = id;
   at.frames_received += frames->frames();
-  if (subscriptions_.push(at.peer, frames) == 0) {
-    at.frames_unclaimed += frames->frames();
-    ledger_.unclaimed(frames->frames());
-  }
+  const auto unclaimed = subscriptions_.push(at.peer, frames);
+  at.frames_unclaimed += unclaimed;
+  ledger_.unclaimed(unclaimed);
 }
 
 void node::on_ended(connection_id id, ended& end) {
@@ -312,17 +311,19 @@ void node::share_memory() {
 // -- subscribers ------------------------------------------------------------------
 
 subscription_id node::subscribe(subscription_options wants, shared<receipt> slot) {
-  const auto before = subscriptions_.anybody_takes_messages();
-  const auto id = subscriptions_.add(wants, std::move(slot));
-  if (subscriptions_.anybody_takes_messages() != before)
-    for (const auto& [each, at] : connections_)
-      outputs_.push_back(adjust_connection{each, true, window_share_});
+  const auto id = subscriptions_.add(std::move(wants), std::move(slot));
+  settle_subscriptions();
   return id;
 }
 
 bool node::unsubscribe(subscription_id id) {
-  const auto before = subscriptions_.anybody_takes_messages();
   const auto found = subscriptions_.remove(id);
+  settle_subscriptions();
+  return found;
+}
+
+// Subscriptions may also end by themselves, whenever something is pushed.
+void node::settle_subscriptions() {
   // What nobody else was given either is lost, and said to be if its connection has not ended yet.
   for (const auto& [from, frames] : subscriptions_.take_dropped()) {
     ledger_.unclaimed(frames);
@@ -331,10 +332,10 @@ bool node::unsubscribe(subscription_id id) {
     else if (from == 0)
       own_unclaimed_ += frames;
   }
-  if (subscriptions_.anybody_takes_messages() != before)
-    for (const auto& [each, at] : connections_)
-      outputs_.push_back(adjust_connection{each, false, window_share_});
-  return found;
+  const auto takes = subscriptions_.anybody_takes_messages();
+  if (std::exchange(takes_messages_, takes) != takes)
+    for (const auto& [id, at] : connections_)
+      outputs_.push_back(adjust_connection{id, takes, window_share_});
 }
 
 // -- the end ----------------------------------------------------------------------
@@ -386,6 +387,7 @@ void node::tick(time_point now) {
 }
 
 std::optional<node::output> node::next() {
+  settle_subscriptions();
   while (auto told = subscriptions_.next())
     outputs_.push_back(tell_subscriber{std::move(*told)});
   settle_ledger();

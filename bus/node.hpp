@@ -252,6 +252,10 @@ public:
   bool unsubscribe(subscription_id id);
   /// Batches of this subscription were let go.
   void settle(subscription_id id) { subscriptions_.settle(id); }
+  /// What became of its messages; nothing when there is no such subscription, or no more.
+  [[nodiscard]] std::optional<subscription_counters> counters(subscription_id id) const {
+    return subscriptions_.counters(id);
+  }
 
   // -- requests -----------------------------------------------------------------------
 
@@ -342,6 +346,7 @@ private:
   void no_longer_promised(connection& at);
   void make_room(const std::string& host);
   void share_memory();
+  void settle_subscriptions();
   void finish_if_done();
   void settle_ledger();
   [[nodiscard]] connection* find(connection_id id);
@@ -373,6 +378,7 @@ private:
   std::unordered_map<connection_id, keeper::keep_id> kept_dials_; // not yet answered
   loopback loopback_;
   std::uint64_t own_unclaimed_ = 0;
+  bool takes_messages_ = false; // anybody, as connections were told
   bool closing_ = false;
   bool finished_ = false;
   bool finish_told_ = false;

@@ -1,54 +1,54 @@
 // subscriptions: who is to be told what, and what waits for whom. A slow subscriber keeps a bounded
-// number of batches in its hands; the rest waits here, in order with its events, holding credit.
+// number of batches in its hands; the rest waits here, in order with its events: holding credit, or
+// copied into a bounded queue, as its policy says. Filters decide what is for whom.
 // Drive: push what arrived; settle a subscription when its receipt says so; then drain next().
 #pragma once
 
 #include "postbus/bus/batch.hpp"
 #include "postbus/bus/events.hpp"
 #include "postbus/bus/fifo.hpp"
+#include "postbus/bus/shares.hpp"
+#include "postbus/bus/subscriber_queue.hpp"
+#include "postbus/bus/subscription_options.hpp"
 
 #include <cstdint>
 #include <map>
 #include <optional>
 #include <utility>
 #include <variant>
+#include <vector>
 
 namespace postbus::bus {
 
 /// Names a subscription within its node; never used twice.
 using subscription_id = std::uint64_t;
 
-/// What a subscriber wants to hear.
-struct subscription_options {
-  bool messages = true; ///< Messages of all peers.
-  bool events = true;   ///< connected, disconnected, closing, closed.
-  bool decides = false; ///< `connection_request`, which this subscriber then answers.
-};
-
 class subscriptions {
 public:
-  /// Something for one subscriber.
+  /// Something for one subscriber. Behind a `subscription_ended` nothing follows.
   struct output {
     subscription_id to = 0;
     std::variant<batch, node_event> what;
   };
 
-  explicit subscriptions(std::uint32_t batches_in_flight_max) noexcept
-    : batches_in_flight_max_(batches_in_flight_max) {}
+  explicit subscriptions(const limits& bounds) noexcept;
 
   /// A new subscription; `slot` is told when a batch handed to it is let go.
   subscription_id add(subscription_options wants, shared<receipt> slot);
   /// Forgets it. What waited for it is let go, and is dropped if nobody else had it or still waits
   /// for it. False if there is none.
   bool remove(subscription_id id);
-  /// Messages that were dropped since last asked, by `received_frames::claim::connection`.
+  /// Messages that were dropped since last asked, by `received_frames::claim::connection`: those that
+  /// waited for subscriptions that ended. What a policy drops is not among them.
   [[nodiscard]] std::map<std::uint64_t, std::uint64_t> take_dropped() {
-    return std::exchange(dropped_, {});
+    return dropped_.empty() ? decltype(dropped_){} : std::exchange(dropped_, {});
   }
 
-  /// Messages from `from`, for everybody who wants messages. Says how many that are.
-  std::size_t push(const node_id& from, const shared<received_frames>& frames);
-  /// An event, for everybody who wants it: all for most, the deciding ones for `connection_request`.
+  /// Messages from `from`, for everybody whose filter takes them. Says how many nobody's did; those are
+  /// let go of.
+  std::uint64_t push(const node_id& from, const shared<received_frames>& frames);
+  /// An event, for everybody who wants it: the deciding ones for `connection_request`; all who want
+  /// events for the others, but those about a peer that their filter leaves out.
   void push(const node_event& event);
   /// Reads the receipt of `id` and hands on what waited.
   void settle(subscription_id id);
@@ -61,23 +61,42 @@ public:
 
   [[nodiscard]] bool anybody_takes_messages() const noexcept { return takers_ > 0; }
   [[nodiscard]] bool anybody_decides() const noexcept { return deciders_ > 0; }
+  /// What became of its messages; nothing when there is no such subscription.
+  [[nodiscard]] std::optional<subscription_counters> counters(subscription_id id) const;
 
 private:
   struct subscription {
+    subscription(subscription_options what, shared<receipt> told, subscriber_queue::options how)
+      : wants(std::move(what)), slot(std::move(told)), waiting(how) {}
+
     subscription_options wants;
     shared<receipt> slot;
     std::uint64_t handed_out = 0; ///< Batches, cumulative.
-    std::uint64_t let_go = 0;     ///< Of these, as the receipt said last.
-    fifo<std::variant<shared<delivery>, node_event>> waiting;
+    std::uint64_t taken = 0;      ///< Messages, cumulative.
+    std::uint64_t delivered = 0;  ///< Of these.
+    subscriber_queue waiting;
   };
+  using known = std::map<subscription_id, subscription>::iterator;
 
-  void pump(subscription_id id, subscription& to);
+  std::uint64_t push_divided(const node_id& from, const shared<received_frames>& frames);
+  void give(known at, const node_id& from, const shared<received_frames>& frames,
+            std::vector<shared<received_frames>> holds);
+  [[nodiscard]] bool has_room(const subscription& of) const;
+  void hand_on(known at, shared<delivery> messages);
+  void pump(known at);
+  void let_go(shared<delivery> messages);
+  void cut_off(known at, const char* why);
+  void forget(known at);
 
-  std::uint32_t batches_in_flight_max_;
+  std::uint64_t batches_in_flight_max_;
+  std::size_t queue_bytes_max_;
+  std::uint64_t queue_messages_max_;
+  std::uint64_t events_max_;
   std::map<subscription_id, subscription> all_;
   subscription_id last_id_ = 0;
   std::size_t takers_ = 0;
   std::size_t deciders_ = 0;
+  std::vector<known> concerned_; // by what is being pushed
   std::map<std::uint64_t, std::uint64_t> dropped_;
   fifo<output> outputs_;
 };

@@ -7,8 +7,13 @@
 
 namespace postbus {
 
-/// The tags from `first` to `last`, both included.
+/// The tags from `first` to `last`, both included. One tag is a range, too: `{7, {10, 19}}` are two.
 struct tag_range {
+  constexpr tag_range() noexcept = default;
+  // NOLINTNEXTLINE(google-explicit-constructor): a list of tags is what one writes
+  constexpr tag_range(std::uint16_t only) noexcept : first(only), last(only) {}
+  constexpr tag_range(std::uint16_t from, std::uint16_t to) noexcept : first(from), last(to) {}
+
   std::uint16_t first = 0;
   std::uint16_t last = UINT16_MAX;
 

@@ -92,6 +92,8 @@ std::string_view to_string(errc code) noexcept {
     return "request_failed";
   case errc::handler_lost:
     return "handler_lost";
+  case errc::subscriber_too_slow:
+    return "subscriber_too_slow";
   case errc::truncated_value:
     return "truncated_value";
   case errc::trailing_bytes:
@@ -198,6 +200,8 @@ std::string_view describe(errc code) noexcept {
     return "the handler said no";
   case errc::handler_lost:
     return "the handler ended without an answer";
+  case errc::subscriber_too_slow:
+    return "a subscriber did not take what came, and its subscription ended";
   case errc::truncated_value:
     return "the bytes end inside a value";
   case errc::trailing_bytes:
@@ -261,6 +265,7 @@ errc errc_from_wire(std::uint16_t number) noexcept {
   case errc::no_handler:
   case errc::request_failed:
   case errc::handler_lost:
+  case errc::subscriber_too_slow:
   case errc::truncated_value:
   case errc::trailing_bytes:
   case errc::wrong_type:

@@ -50,22 +50,23 @@ enum class errc : std::uint16_t {
   connection_reset = 64, ///< The operating system reported an error on the connection.
 
   // -- answers to local operations --------------------------------------------------
-  not_connected = 80,  ///< No open connection to that node.
-  congested = 81,      ///< The queue is full; the message was not taken.
-  timeout = 82,        ///< The deadline of the call passed.
-  would_deadlock = 83, ///< A blocking call was made on a loop, which must not block.
-  bad_endpoint = 84,   ///< The text is no endpoint; the detail says where it goes wrong.
-  unsupported = 85,    ///< Known, but not offered here.
-  resolve_failed = 86, ///< The host name has no address.
-  connect_failed = 87, ///< No address of the endpoint could be reached.
-  listen_failed = 88,  ///< The address cannot be listened on.
-  too_large = 89,      ///< Larger than a frame may be.
-  system_failed = 90,  ///< The operating system refused a resource.
-  node_closed = 91,    ///< The node, or the runtime it lived in, is closed.
-  bad_option = 92,     ///< A setting outside its range.
-  no_handler = 93,     ///< Nobody there handles such a request.
-  request_failed = 94, ///< The handler said no; its code and words come along.
-  handler_lost = 95,   ///< The handler ended without an answer.
+  not_connected = 80,       ///< No open connection to that node.
+  congested = 81,           ///< The queue is full; the message was not taken.
+  timeout = 82,             ///< The deadline of the call passed.
+  would_deadlock = 83,      ///< A blocking call was made on a loop, which must not block.
+  bad_endpoint = 84,        ///< The text is no endpoint; the detail says where it goes wrong.
+  unsupported = 85,         ///< Known, but not offered here.
+  resolve_failed = 86,      ///< The host name has no address.
+  connect_failed = 87,      ///< No address of the endpoint could be reached.
+  listen_failed = 88,       ///< The address cannot be listened on.
+  too_large = 89,           ///< Larger than a frame may be.
+  system_failed = 90,       ///< The operating system refused a resource.
+  node_closed = 91,         ///< The node, or the runtime it lived in, is closed.
+  bad_option = 92,          ///< A setting outside its range.
+  no_handler = 93,          ///< Nobody there handles such a request.
+  request_failed = 94,      ///< The handler said no; its code and words come along.
+  handler_lost = 95,        ///< The handler ended without an answer.
+  subscriber_too_slow = 96, ///< A subscriber did not take what came, and its subscription ended.
 
   // -- values --------------------------------------------------------------------------
   truncated_value = 110,   ///< The bytes end inside a value.

@@ -64,6 +64,13 @@ std::string line_of(const postbus::node_event& event) {
                       kept.status == postbus::keep_status::connected
                         ? ""
                         : fmt::format(": {}", printable(to_string(kept.reason)))));
+      [](const postbus::messages_dropped& lost) {
+        return line("dropped", fmt::format("{} of {}", counted(lost.messages, "message"),
+                                           to_string(lost.peer)));
+      },
+      [](const postbus::subscription_ended& over) {
+        return line("ended", fmt::format("{}; {} dropped", printable(to_string(over.reason)),
+                                         counted(over.messages_dropped, "message")));
       },
       [](const postbus::closing&) { return std::string("closing"); },
       [](const postbus::closed&) { return std::string("closed"); },
@@ -108,6 +115,16 @@ std::string json_of(const postbus::node_event& event) {
                 {"status", to_string(kept.status)},
                 {"peer", to_string(kept.peer)},
                 {"reason", reason_json(kept.reason)}};
+      [](const postbus::messages_dropped& lost) -> nlohmann::json {
+        return {{"event", "messages_dropped"},
+                {"peer", to_string(lost.peer)},
+                {"messages", lost.messages},
+                {"bytes", lost.bytes}};
+      },
+      [](const postbus::subscription_ended& over) -> nlohmann::json {
+        return {{"event", "subscription_ended"},
+                {"reason", reason_json(over.reason)},
+                {"dropped", over.messages_dropped}};
       },
       [](const postbus::closing&) -> nlohmann::json {
         return {{"event", "closing"}};

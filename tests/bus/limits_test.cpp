@@ -34,6 +34,9 @@ TEST_CASE("sets at the edge of every relation fit together") {
   edge.closed_connections_max = 0;
   edge.reconnect_time_min = edge.reconnect_time_max = 1ms;
   edge.reconnect_jitter_percent = 100;
+  edge.subscription_queue_bytes_max = 1;
+  edge.subscription_queue_messages_max = 1;
+  edge.subscription_events_max = 2;
   CHECK(edge.check().has_value());
 
   limits wide;
@@ -91,6 +94,12 @@ TEST_CASE("each relation that does not hold is told by its names") {
      [](limits& l) { l.reconnect_time_max = 99ms; }},
     {"reconnect_jitter_percent must be at most 100",
      [](limits& l) { l.reconnect_jitter_percent = 101; }},
+    {"subscription_queue_bytes_max must be at least 1",
+     [](limits& l) { l.subscription_queue_bytes_max = 0; }},
+    {"subscription_queue_messages_max must be at least 1",
+     [](limits& l) { l.subscription_queue_messages_max = 0; }},
+    {"connections_max must be below subscription_events_max",
+     [](limits& l) { l.subscription_events_max = l.connections_max; }},
     {"hello_bytes_max must be at least 1024", [](limits& l) { l.hello_bytes_max = 1023; }},
     {"frame_bytes_max must be at least 1024", [](limits& l) { l.frame_bytes_max = 1023; }},
     {"decision_time_max must be below handshake_time_max",

@@ -60,5 +60,6 @@ TEST_CASE("the numbers on the wire never change") {
   CHECK(errc_from_wire(45) == errc::window_exceeded);
   CHECK(errc_from_wire(64) == errc::connection_reset);
   CHECK(errc_from_wire(95) == errc::handler_lost);
+  CHECK(errc_from_wire(96) == errc::subscriber_too_slow);
   CHECK(errc_from_wire(115) == errc::malformed_value);
 }

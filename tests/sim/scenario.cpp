@@ -13,7 +13,8 @@ coverage run_seed(std::uint64_t seed, seeded_bug bug,
 
 scenario::scenario(std::uint64_t seed, seeded_bug bug,
                    std::function<void(const std::string&)> trace)
-  : chance_(seed), world_({.seed = chance_.next(), .bug = bug, .trace = std::move(trace)}),
+  : chance_(seed), policies_(~seed),
+    world_({.seed = chance_.next(), .bug = bug, .trace = std::move(trace)}),
     calm_(chance_.chance(1, 4)) {
   const auto count = chance_.between(2, 5);
   const auto forger = chance_.chance(1, 6);
@@ -174,6 +175,13 @@ void scenario::subscribe(host& at) {
   wants.messages = chance_.chance(4, 5);
   wants.events = chance_.chance(4, 5);
   wants.decides = chance_.chance(1, 10);
+  if (wants.messages && wants.events && policies_.chance(1, 6)) {
+    const slow_policy some[] = {slow_policy::drop_oldest, slow_policy::drop_newest,
+                                slow_policy::disconnect};
+    wants.policy = policies_.pick(some);
+    wants.queue_messages_max = policies_.between(1, 30);
+    wants.queue_bytes_max = policies_.chance(1, 2) ? 100 : 10'000;
+  }
   program::manner how;
   const duration holds[] = {0s, 0s, 0s, 1ms, 100ms, 3s, duration::max()};
   how.holds = chance_.pick(holds);

@@ -44,6 +44,7 @@ private:
   [[nodiscard]] connection_record* any_connection();
 
   random chance_;
+  random policies_;
   world world_;
   std::vector<place> places_;
   bool calm_; ///< Nothing breaks: the laws about undisturbed connections have most to say.

@@ -274,6 +274,10 @@ private:
       story += "keep_state(" + std::string(to_string(kept->status)) + ") ";
     } else if (std::holds_alternative<unsent>(event)) {
       story += "unsent ";
+    } else if (const auto* lost = std::get_if<messages_dropped>(&event)) {
+      story += "dropped(" + std::to_string(lost->messages) + ") ";
+    } else if (const auto* over = std::get_if<subscription_ended>(&event)) {
+      story += "subscription_ended(" + std::to_string(over->messages_dropped) + ") ";
     } else {
       story += std::holds_alternative<closing>(event) ? "closing " : "closed ";
     }

@@ -48,6 +48,7 @@ std::string program::missing() const {
 
 void program::told(batch what, time_point now) {
   require(wants_.messages, law::events, "messages for who wants none");
+  require(missed_ == 0, law::events, "messages for who is being cut off");
   require(!what.empty(), law::events, "an empty batch");
   holding now_held{later(now, how_.holds), {}, {}, {}};
   for (const auto& each : what) {
@@ -95,29 +96,40 @@ void program::check_message(const expectation& is, const message_view& what) con
 }
 
 void program::told(const node_event& what, time_point now) {
-  std::visit(
-    bus::overloaded{
-      [&](const connection_request& asked) {
-        require(wants_.decides, law::events, "asked, and does not decide");
-        require(asked_.insert(asked.connection).second, law::dials,
-                "asked twice about one connection");
-        questions.push_back({asked, later(now, how_.answers_after)});
-      },
-      [&](const connected& up) { check_event(kind::connected, up.peer, "connected"); },
-      [&](const disconnected& down) {
-        const auto is = due_.empty() ? expectation{} : due_.front();
-        check_event(kind::disconnected, down.peer, "disconnected");
-        check_account(is, down);
-      },
-      [&](const unsent&) { require(false, law::events, "unsent, which nobody asked for"); },
-      [&](const keep_state&) { require(false, law::events, "nobody is kept here"); },
-      [&](const closing&) { check_event(kind::closing, {}, "closing"); },
-      [&](const closed&) {
-        check_event(kind::closed, {}, "closed");
-        closed_ = true;
-      },
-    },
-    what);
+  if (wants_.policy == slow_policy::disconnect && !std::holds_alternative<connection_request>(what))
+    miss_messages(); // if there are any the end is on the way, and events that waited come before it
+  std::visit(bus::overloaded{
+               [&](const connection_request& asked) {
+                 require(wants_.decides, law::events, "asked, and does not decide");
+                 require(asked_.insert(asked.connection).second, law::dials,
+                         "asked twice about one connection");
+                 questions.push_back({asked, later(now, how_.answers_after)});
+               },
+               [&](const connected& up) { check_event(kind::connected, up.peer, "connected"); },
+               [&](const disconnected& down) {
+                 const auto is = due_.empty() ? expectation{} : due_.front();
+                 check_event(kind::disconnected, down.peer, "disconnected");
+                 check_account(is, down);
+               },
+               [&](const unsent&) { require(false, law::events, "unsent, which nobody asked for"); },
+               [&](const keep_state&) { require(false, law::events, "nobody is kept here"); },
+               [&](const messages_dropped& lost) { check_gap(lost); },
+               [&](const subscription_ended& over) {
+                 require(wants_.policy == slow_policy::disconnect
+                           && over.reason.code == errc::subscriber_too_slow,
+                         law::events, "a subscription ended that nobody ended");
+                 cut_off_ = true;
+                 abandon();
+                 require(over.messages_dropped == missed_, law::account,
+                         "another number was dropped with a subscription than waited");
+               },
+               [&](const closing&) { check_event(kind::closing, {}, "closing"); },
+               [&](const closed&) {
+                 check_event(kind::closed, {}, "closed");
+                 closed_ = true;
+               },
+             },
+             what);
 }
 
 void program::check_event(kind what, const node_id& peer, const char* name) {
@@ -129,6 +141,44 @@ void program::check_event(kind what, const node_id& peer, const char* name) {
   require(is.what == what && (what == kind::closing || what == kind::closed || is.peer == peer),
           law::events, [&] { return std::string(name) + " where " + word(is.what) + " is due"; });
   due_.pop_front();
+}
+
+// The first messages of this peer that it was not given yet; what it waits for besides may be of others
+// only, and then is missing, too.
+void program::check_gap(const messages_dropped& told) {
+  require(drops() && wants_.policy != slow_policy::disconnect && told.messages > 0, law::events,
+          "messages dropped for who drops none");
+  auto next = due_.begin();
+  for (auto left = told.messages; left > 0;) {
+    require(next != due_.end() && next->what == kind::message, law::order,
+            "a gap where no message is due, or that is too long");
+    if (next->peer != told.peer) {
+      ++next;
+      continue;
+    }
+    next->over->sides[1 - next->from_side].drop(next->number);
+    next = due_.erase(next);
+    --left;
+  }
+}
+
+void program::abandon() {
+  if (!drops())
+    return;
+  for (const auto& each : due_) {
+    require(!cut_off_ || each.what == kind::message, law::events, "cut off before an event");
+    if (each.what == kind::message)
+      each.over->sides[1 - each.from_side].drop(each.number);
+  }
+  due_.clear();
+}
+
+// Those up to the next event.
+void program::miss_messages() {
+  for (; !due_.empty() && due_.front().what == kind::message; due_.pop_front()) {
+    due_.front().over->sides[1 - due_.front().from_side].drop(due_.front().number);
+    ++missed_;
+  }
 }
 
 void program::check_account(const expectation& is, const disconnected& told) {

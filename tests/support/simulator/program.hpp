@@ -58,6 +58,10 @@ public:
   void expect(const expectation& what);
   void told(batch what, time_point now);
   void told(const node_event& what, time_point now);
+  /// What it had taken and was not given will not come; nor anything else, when its policy drops.
+  void abandon();
+  /// The node ended it.
+  [[nodiscard]] bool was_cut_off() const noexcept { return cut_off_; }
   /// The node is over: batches may be handed on beyond the bound.
   void unbounded() noexcept { batches_max_ = UINT32_MAX; }
 
@@ -94,6 +98,9 @@ private:
 
   void check_message(const expectation& is, const message_view& what) const;
   static void check_account(const expectation& is, const disconnected& told);
+  void check_gap(const messages_dropped& told);
+  void miss_messages();
+  [[nodiscard]] bool drops() const noexcept { return wants_.policy != slow_policy::block; }
   void check_event(expectation::kind what, const node_id& peer, const char* name);
 
   bus::subscription_options wants_;
@@ -107,6 +114,8 @@ private:
   std::uint64_t messages_ = 0;
   bool stuck_ = false;
   bool closed_ = false;
+  bool cut_off_ = false;
+  std::uint64_t missed_ = 0; // messages, when it is cut off
 };
 
 } // namespace postbus::testing

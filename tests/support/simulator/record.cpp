@@ -112,7 +112,7 @@ void settle_account(const connection_record& of, run_account& sums) {
     };
     sums.accepted += from.sent.size();
     // Counted one by one, where they pass: that they are each other's parts is not given.
-    require(to.delivered + to.unclaimed <= to.received, law::account,
+    require(to.delivered + to.dropped + to.unclaimed <= to.received, law::account,
             told("more given to programs and dropped than had come"));
     require(to.received <= to.handed, law::account, told("more had come than arrived"));
     if (of.spoiled) {
@@ -120,7 +120,8 @@ void settle_account(const connection_record& of, run_account& sums) {
     } else {
       sums.delivered += to.delivered;
       sums.unclaimed += to.unclaimed;
-      sums.left_behind += to.received - to.delivered - to.unclaimed;
+      sums.dropped += to.dropped;
+      sums.left_behind += to.received - to.delivered - to.dropped - to.unclaimed;
       sums.turned_away += to.handed - to.received;
     }
     if (!of.spoiled && (from.crashed || !from.exists)) {

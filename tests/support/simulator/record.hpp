@@ -47,6 +47,8 @@ struct side_record {
   std::uint64_t received = 0;  ///< Of the handed: while the node counted the connection as open.
   std::uint64_t unclaimed = 0; ///< Of the received: when it ended nobody had them, or would.
   std::uint64_t delivered = 0; ///< Of the received: given to at least one program.
+  std::uint64_t dropped =
+    0; ///< Of the received: by the policy of whoever took them, given to none.
 
   bool exists = false;          ///< A session was made for it.
   bool opened = false;          ///< Its session said so.
@@ -58,17 +60,32 @@ struct side_record {
 
   /// A program was given this message of the peer.
   void claim(std::uint64_t number) {
-    if (number >= claimed_.size())
-      claimed_.resize(number + 1);
-    delivered += claimed_[number] ? 0 : 1;
-    claimed_[number] = true;
+    auto& was = fate_of(number);
+    delivered += was == fate::given ? 0 : 1;
+    dropped -= was == fate::dropped ? 1 : 0;
+    was = fate::given;
   }
+  /// A program that had taken this message of the peer will not be given it.
+  void drop(std::uint64_t number) {
+    auto& was = fate_of(number);
+    if (was != fate::open)
+      return;
+    ++dropped;
+    was = fate::dropped;
+  }
+  /// One or the other.
   [[nodiscard]] bool was_claimed(std::uint64_t number) const {
-    return number < claimed_.size() && claimed_[number];
+    return number < fates_.size() && fates_[number] != fate::open;
   }
 
 private:
-  std::vector<bool> claimed_;
+  enum class fate : std::uint8_t { open, given, dropped };
+  fate& fate_of(std::uint64_t number) {
+    if (number >= fates_.size())
+      fates_.resize(number + 1);
+    return fates_[number];
+  }
+  std::vector<fate> fates_;
 };
 
 struct connection_record {
@@ -91,6 +108,7 @@ struct run_account {
   std::uint64_t congested = 0, closed = 0, too_large = 0; ///< Refused.
   std::uint64_t accepted = 0;
   std::uint64_t delivered = 0;       ///< Given to at least one program.
+  std::uint64_t dropped = 0;         ///< By the policy of a slow subscriber, and given to nobody.
   std::uint64_t unclaimed = 0;       ///< Arrived, and nobody had subscribed.
   std::uint64_t left_behind = 0;     ///< Waited for a subscription that ended after the connection.
   std::uint64_t turned_away = 0;     ///< Arrived on a connection that was given up for another.

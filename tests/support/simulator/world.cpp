@@ -204,6 +204,7 @@ void world::unsubscribe(host& at, bus::subscription_id id) {
   if (!gone.mapped()->was_told_all())
     seen_.count("subscriptions ended with something waiting");
   seen_.count("subscriptions ended");
+  gone.mapped()->abandon();
   obey(at);
 }
 

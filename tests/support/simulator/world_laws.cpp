@@ -324,7 +324,7 @@ void world::check_finished() {
   const auto refused = sums.congested + sums.closed + sums.too_large;
   require(sums.attempts == sums.accepted + refused, law::account, "sent is not taken + refused");
   require(sums.accepted
-            == sums.delivered + sums.unclaimed + sums.left_behind + sums.turned_away
+            == sums.delivered + sums.dropped + sums.unclaimed + sums.left_behind + sums.turned_away
                  + sums.lost_on_the_way + sums.unsent + sums.crashed + sums.spoiled,
           law::account, "what was taken is not delivered + dropped + lost + never sent");
   hosts_.clear();
@@ -338,6 +338,7 @@ void world::check_finished() {
   seen_.count("messages delivered", sums.delivered);
   seen_.count("messages confirmed", sums.confirmed);
   seen_.count("messages on changed connections", sums.spoiled);
+  seen_.count("messages dropped by a policy", sums.dropped);
   seen_.count("messages unclaimed", sums.unclaimed);
   seen_.count("messages left behind by who unsubscribed", sums.left_behind);
   seen_.count("messages on connections turned away", sums.turned_away);

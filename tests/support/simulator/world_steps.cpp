@@ -422,6 +422,14 @@ void world::tell(host& at, bus::subscriptions::output& what) {
     return who.told(std::move(*messages), now_);
   }
   const auto& event = std::get<node_event>(what.what);
+  if (std::holds_alternative<messages_dropped>(event)
+      || std::holds_alternative<subscription_ended>(event)) {
+    who.told(event, now_);
+    seen_.count(who.was_cut_off() ? "subscriptions cut off" : "gaps told");
+    if (who.was_cut_off())
+      at.programs.erase(found);
+    return;
+  }
   if (bug_strikes(seeded_bug::event_lost, 10))
     return;
   if (bug_strikes(seeded_bug::event_twice, 10))

@@ -1,0 +1,79 @@
+// node_shell_subscriptions: the part of node_shell that has to do with subscribers.
+#include "postbus/actors/node_shell.hpp"
+
+namespace postbus::actors {
+
+result<subscription> node_shell::start_telling(bus::subscription_options wants,
+                                               std::shared_ptr<recipient> who) {
+  if (auto fine = wants.check(); !fine)
+    return fine.error();
+  auto slot = bus::shared<waking_receipt>::adopt(new waking_receipt(access_->shell()));
+  const auto id = core_.subscribe(std::move(wants), bus::shared<bus::receipt>(slot));
+  slot->subscription(id);
+  who->events_max(core_.bounds().subscription_events_max);
+  const auto& told =
+    audiences_.emplace(id, audience{std::move(who), std::move(slot)}).first->second;
+  if (const auto whom = told.who->ends_with())
+    end_with(whom, id);
+  drive();
+  return subscription{id};
+}
+
+bool node_shell::stop_telling(bus::subscription_id id) {
+  const auto known = core_.unsubscribe(id);
+  if (const auto found = audiences_.find(id); found != audiences_.end()) {
+    if (const auto whom = found->second.who->ends_with())
+      if (const auto its = subscribers_.find(whom.id()); its != subscribers_.end())
+        its->second.erase(id);
+    audiences_.erase(found);
+  }
+  drive();
+  return known;
+}
+
+// What is attached to an actor stays until that ends, so it is attached once, however often the actor
+// subscribes. It holds no more of the node than whom to tell.
+void node_shell::end_with(const caf::actor& whom, bus::subscription_id id) {
+  const auto [its, is_new] = subscribers_.try_emplace(whom.id());
+  its->second.insert(id);
+  if (is_new)
+    whom->attach_functor(
+      [shell = access_->shell(), who = whom.id()] { shell->wake(subscriber_over{who}); });
+}
+
+void node_shell::on_subscriber_over(caf::actor_id who) {
+  const auto found = subscribers_.find(who);
+  if (found == subscribers_.end())
+    return;
+  const auto ended = std::move(found->second);
+  subscribers_.erase(found);
+  for (const auto id : ended)
+    stop_telling(id);
+}
+
+result<subscription_counters> node_shell::count(bus::subscription_id id) const {
+  if (auto counted = core_.counters(id))
+    return *counted;
+  return error{errc::bad_option, blame::local, "no such subscription"};
+}
+
+void node_shell::tell(bus::subscriptions::output& what) {
+  const auto found = audiences_.find(what.to);
+  if (found == audiences_.end())
+    return;
+  auto& who = *found->second.who;
+  bool goes_on = true;
+  if (auto* messages = std::get_if<batch>(&what.what)) {
+    goes_on = who.take(std::move(*messages));
+  } else {
+    auto& event = std::get<node_event>(what.what);
+    if (auto* asks = std::get_if<connection_request>(&event))
+      event = held(std::move(*asks));
+    goes_on = who.take(event);
+    goes_on = goes_on && !std::holds_alternative<subscription_ended>(event);
+  }
+  if (!goes_on) // not now: what the core says next is on its way already
+    access_->shell()->wake(ask_unsubscribe{what.to});
+}
+
+} // namespace postbus::actors
