@@ -140,9 +140,9 @@ struct close_node {
 using node_actor = caf::typed_actor<
   sig<std::string(listen)>, sig<node_id(connect)>, sig<connection_request(look_at)>,
   sig<node_id(connect_to)>, sig<send_outcome(send_message)>, sig<subscription(subscribe)>,
-  sig<bool(unsubscribe)>, sig<subscription_counters(count_messages)>, sig<bool(decide)>, sig<node_statistics(get_statistics)>,
-  sig<closed(close_node)>, sig<reply(send_request)>, sig<bool(cancel_request)>,
-  sig<handler(handle_requests)>, sig<bool(stop_handling)>,
+  sig<bool(unsubscribe)>, sig<subscription_counters(count_messages)>, sig<bool(decide)>,
+  sig<node_statistics(get_statistics)>, sig<closed(close_node)>, sig<reply(send_request)>,
+  sig<bool(cancel_request)>, sig<handler(handle_requests)>, sig<bool(stop_handling)>,
   // -- actors/setting_messages.hpp
   sig<void(set_init_message)>, sig<void(set_idle_time)>, sig<void(set_bounds)>,
   sig<endpoint_list(listen_defaults)>, sig<endpoint_list(list_addresses)>,

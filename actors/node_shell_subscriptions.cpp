@@ -15,7 +15,7 @@ result<subscription> node_shell::start_telling(bus::subscription_options wants,
     audiences_.emplace(id, audience{std::move(who), std::move(slot)}).first->second;
   if (const auto whom = told.who->ends_with())
     end_with(whom, id);
-  drive();
+  deliver_own(); // what was sent to ourselves may have waited for a subscriber
   return subscription{id};
 }
 

@@ -31,8 +31,7 @@ void node::deliver_all_own(outbox& own) {
 }
 
 void node::push_own(const shared<received_frames>& frames) {
-  if (subscriptions_.push(options_.id, frames) == 0)
-    own_unclaimed_ += frames->frames();
+  own_unclaimed_ += subscriptions_.push(options_.id, frames);
 }
 
 node::own_account node::own() const noexcept {

@@ -34,7 +34,7 @@ struct own_world {
     charge = new counting_receipt;
     bus::node::options how;
     how.id = node_id::random();
-    how.bounds = bounds;
+    how.bounds = std::make_shared<const limits>(bounds);
     how.own_charge = bus::shared<bus::receipt>::adopt(charge);
     return how;
   }

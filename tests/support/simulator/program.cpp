@@ -98,38 +98,39 @@ void program::check_message(const expectation& is, const message_view& what) con
 void program::told(const node_event& what, time_point now) {
   if (wants_.policy == slow_policy::disconnect && !std::holds_alternative<connection_request>(what))
     miss_messages(); // if there are any the end is on the way, and events that waited come before it
-  std::visit(bus::overloaded{
-               [&](const connection_request& asked) {
-                 require(wants_.decides, law::events, "asked, and does not decide");
-                 require(asked_.insert(asked.connection).second, law::dials,
-                         "asked twice about one connection");
-                 questions.push_back({asked, later(now, how_.answers_after)});
-               },
-               [&](const connected& up) { check_event(kind::connected, up.peer, "connected"); },
-               [&](const disconnected& down) {
-                 const auto is = due_.empty() ? expectation{} : due_.front();
-                 check_event(kind::disconnected, down.peer, "disconnected");
-                 check_account(is, down);
-               },
-               [&](const unsent&) { require(false, law::events, "unsent, which nobody asked for"); },
-               [&](const keep_state&) { require(false, law::events, "nobody is kept here"); },
-               [&](const messages_dropped& lost) { check_gap(lost); },
-               [&](const subscription_ended& over) {
-                 require(wants_.policy == slow_policy::disconnect
-                           && over.reason.code == errc::subscriber_too_slow,
-                         law::events, "a subscription ended that nobody ended");
-                 cut_off_ = true;
-                 abandon();
-                 require(over.messages_dropped == missed_, law::account,
-                         "another number was dropped with a subscription than waited");
-               },
-               [&](const closing&) { check_event(kind::closing, {}, "closing"); },
-               [&](const closed&) {
-                 check_event(kind::closed, {}, "closed");
-                 closed_ = true;
-               },
-             },
-             what);
+  std::visit(
+    bus::overloaded{
+      [&](const connection_request& asked) {
+        require(wants_.decides, law::events, "asked, and does not decide");
+        require(asked_.insert(asked.connection).second, law::dials,
+                "asked twice about one connection");
+        questions.push_back({asked, later(now, how_.answers_after)});
+      },
+      [&](const connected& up) { check_event(kind::connected, up.peer, "connected"); },
+      [&](const disconnected& down) {
+        const auto is = due_.empty() ? expectation{} : due_.front();
+        check_event(kind::disconnected, down.peer, "disconnected");
+        check_account(is, down);
+      },
+      [&](const unsent&) { require(false, law::events, "unsent, which nobody asked for"); },
+      [&](const keep_state&) { require(false, law::events, "nobody is kept here"); },
+      [&](const messages_dropped& lost) { check_gap(lost); },
+      [&](const subscription_ended& over) {
+        require(wants_.policy == slow_policy::disconnect
+                  && over.reason.code == errc::subscriber_too_slow,
+                law::events, "a subscription ended that nobody ended");
+        cut_off_ = true;
+        abandon();
+        require(over.messages_dropped == missed_, law::account,
+                "another number was dropped with a subscription than waited");
+      },
+      [&](const closing&) { check_event(kind::closing, {}, "closing"); },
+      [&](const closed&) {
+        check_event(kind::closed, {}, "closed");
+        closed_ = true;
+      },
+    },
+    what);
 }
 
 void program::check_event(kind what, const node_id& peer, const char* name) {
