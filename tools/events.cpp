@@ -39,49 +39,51 @@ std::string line_of(const postbus::node_event& event) {
   return std::visit(
     postbus::bus::overloaded{
       [](const postbus::connection_request& asks) {
-      return line("connection_request",
-                  fmt::format("{} from {}", to_string(asks.peer), asks.address));
+        return line("connection_request",
+                    fmt::format("{} from {}", to_string(asks.peer), asks.address));
       },
       [](const postbus::connected& open) {
-      return line("connected",
-                  fmt::format("{}{}", to_string(open.peer), open.dialed ? "" : ", which dialed"));
+        return line("connected",
+                    fmt::format("{}{}", to_string(open.peer), open.dialed ? "" : ", which dialed"));
       },
       [](const postbus::disconnected& over) {
-      return line("disconnected", fmt::format("{} {}; {} received{}", to_string(over.peer),
-                                              printable(to_string(over.reason)),
-                                              counted(over.messages_received, "message"),
-                                              account_text(over.account)));
+        return line("disconnected", fmt::format("{} {}; {} received{}", to_string(over.peer),
+                                                printable(to_string(over.reason)),
+                                                counted(over.messages_received, "message"),
+                                                account_text(over.account)));
       },
       [](const postbus::unsent& back) {
-      return line("unsent", fmt::format("{} {}", to_string(back.peer),
-                                        counted(back.messages.size(), "message")));
+        return line("unsent", fmt::format("{} {}", to_string(back.peer),
+                                          counted(back.messages.size(), "message")));
       },
       [](const postbus::keep_state& kept) {
-      return line("keep_state",
-                  fmt::format("{} {}{}{}", kept.endpoint, to_string(kept.status),
-                              kept.peer ? fmt::format(" {}", to_string(kept.peer)) : std::string(),
-                              kept.status == postbus::keep_status::connected
-                                ? ""
-                                : fmt::format(": {}", printable(to_string(kept.reason)))));
+        return line(
+          "keep_state",
+          fmt::format("{} {}{}{}", kept.endpoint, to_string(kept.status),
+                      kept.peer ? fmt::format(" {}", to_string(kept.peer)) : std::string(),
+                      kept.status == postbus::keep_status::connected
+                        ? ""
+                        : fmt::format(": {}", printable(to_string(kept.reason)))));
+      },
       [](const postbus::messages_dropped& lost) {
         return line("dropped", fmt::format("{} of {}", counted(lost.messages, "message"),
                                            to_string(lost.peer)));
       },
-        [](const postbus::subscription_ended& over) {
-          return line("ended", fmt::format("{}; {} dropped", printable(to_string(over.reason)),
-                                           counted(over.messages_dropped, "message")));
-        },
-        [](const postbus::closing&) { return std::string("closing"); },
-        [](const postbus::closed&) { return std::string("closed"); },
+      [](const postbus::subscription_ended& over) {
+        return line("ended", fmt::format("{}; {} dropped", printable(to_string(over.reason)),
+                                         counted(over.messages_dropped, "message")));
+      },
+      [](const postbus::closing&) { return std::string("closing"); },
+      [](const postbus::closed&) { return std::string("closed"); },
     },
     event);
 }
 
 std::string line_of(const postbus::message& message) {
-    const auto tag = message.tag() == 0 ? std::string() : fmt::format(", tag {}", message.tag());
-    return line("message", fmt::format("{} {}{}: {}", short_text(message.from()),
-                                       bytes_text(message.bytes().size()), tag,
-                                       body_text(message.bytes(), message.is_opaque())));
+  const auto tag = message.tag() == 0 ? std::string() : fmt::format(", tag {}", message.tag());
+  return line("message", fmt::format("{} {}{}: {}", short_text(message.from()),
+                                     bytes_text(message.bytes().size()), tag,
+                                     body_text(message.bytes(), message.is_opaque())));
 }
 
 std::string json_of(const postbus::node_event& event) {
@@ -114,39 +116,40 @@ std::string json_of(const postbus::node_event& event) {
                 {"status", to_string(kept.status)},
                 {"peer", to_string(kept.peer)},
                 {"reason", reason_json(kept.reason)}};
-        [](const postbus::messages_dropped& lost) -> nlohmann::json {
-          return {{"event", "messages_dropped"},
-                  {"peer", to_string(lost.peer)},
-                  {"messages", lost.messages},
-                  {"bytes", lost.bytes}};
-        },
-          [](const postbus::subscription_ended& over) -> nlohmann::json {
-            return {{"event", "subscription_ended"},
-                    {"reason", reason_json(over.reason)},
-                    {"dropped", over.messages_dropped}};
-          },
-          [](const postbus::closing&) -> nlohmann::json {
-            return {{"event", "closing"}};
-          },
-          [](const postbus::closed&) -> nlohmann::json {
-            return {{"event", "closed"}};
-          },
+      },
+      [](const postbus::messages_dropped& lost) -> nlohmann::json {
+        return {{"event", "messages_dropped"},
+                {"peer", to_string(lost.peer)},
+                {"messages", lost.messages},
+                {"bytes", lost.bytes}};
+      },
+      [](const postbus::subscription_ended& over) -> nlohmann::json {
+        return {{"event", "subscription_ended"},
+                {"reason", reason_json(over.reason)},
+                {"dropped", over.messages_dropped}};
+      },
+      [](const postbus::closing&) -> nlohmann::json {
+        return {{"event", "closing"}};
+      },
+      [](const postbus::closed&) -> nlohmann::json {
+        return {{"event", "closed"}};
+      },
     },
     event));
 }
 
 std::string json_of(const postbus::message& message) {
-      nlohmann::json made = {{"event", "message"},
-                             {"from", to_string(message.from())},
-                             {"tag", message.tag()},
-                             {"bytes", message.bytes().size()}};
-      if (!message.is_opaque())
-        made["value"] = json_of_value(message.bytes());
-      else if (is_utf8(message.text()))
-        made["text"] = message.text();
-      else
-        made["hex"] = hex_text(message.text());
-      return json_line(made);
+  nlohmann::json made = {{"event", "message"},
+                         {"from", to_string(message.from())},
+                         {"tag", message.tag()},
+                         {"bytes", message.bytes().size()}};
+  if (!message.is_opaque())
+    made["value"] = json_of_value(message.bytes());
+  else if (is_utf8(message.text()))
+    made["text"] = message.text();
+  else
+    made["hex"] = hex_text(message.text());
+  return json_line(made);
 }
 
 } // namespace tool
