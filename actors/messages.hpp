@@ -83,10 +83,9 @@ struct subscribe {
 
   /// Messages of these types alone, and no events; for an actor that handles them with `on_message`.
   template <tagged... Ts>
-  [[nodiscard]] static subscribe to(caf::actor subscriber) {
-    return {.subscriber = std::move(subscriber),
-            .events = false,
-            .filter = {.tags = {tag_range(tag_of<Ts>())...}}};
+  [[nodiscard]] static subscribe to(const caf::actor& subscriber) {
+    return {
+      .subscriber = subscriber, .events = false, .filter = {.tags = {tag_range(tag_of<Ts>())...}}};
   }
 };
 

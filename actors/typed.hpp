@@ -136,7 +136,7 @@ template <tagged... Ts, class... Handlers>
 template <tagged T>
 class typed_node {
 public:
-  explicit typed_node(node at) : at_(std::move(at)) {}
+  explicit typed_node(const node& at) : at_(at) {}
 
   /// Queues `value` for `peer`, as node::send does.
   send_outcome send(const node_id& peer, const T& value, send_options how = {}) const {

@@ -35,7 +35,7 @@ result<correlation_id> node::ask(const node_id& to, request what, time_point now
   const auto* at = over ? find(*over) : nullptr;
   if (at == nullptr || !at->linked)
     return error{errc::not_connected, blame::local, {}};
-  const auto id = requests_.open(*over, at->takes, what.body.size());
+  auto id = requests_.open(*over, at->takes, what.body.size());
   if (!id)
     return id;
   what.id = *id;

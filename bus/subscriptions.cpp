@@ -36,7 +36,7 @@ subscriptions::subscriptions(const limits& bounds) noexcept
 
 // -- who ------------------------------------------------------------------------------
 
-subscription_id subscriptions::add(subscription_options wants, shared<receipt> slot) {
+subscription_id subscriptions::add(const subscription_options& wants, const shared<receipt>& slot) {
   const auto id = ++last_id_;
   takers_ += wants.messages ? 1 : 0;
   deciders_ += wants.decides ? 1 : 0;
@@ -45,7 +45,7 @@ subscription_id subscriptions::add(subscription_options wants, shared<receipt> s
     .bytes_max = wants.queue_bytes_max > 0 ? wants.queue_bytes_max : queue_bytes_max_,
     .messages_max = wants.queue_messages_max > 0 ? wants.queue_messages_max : queue_messages_max_,
     .marks_gaps = wants.events};
-  all_.try_emplace(id, std::move(wants), std::move(slot), how);
+  all_.try_emplace(id, wants, slot, how);
   return id;
 }
 
@@ -66,12 +66,12 @@ void subscriptions::forget(known at) {
   while (!gone.waiting.empty()) {
     auto waiting = gone.waiting.take_front();
     if (auto* messages = std::get_if<shared<delivery>>(&waiting))
-      let_go(std::move(*messages));
+      let_go(*messages);
   }
   all_.erase(at);
 }
 
-void subscriptions::let_go(shared<delivery> messages) {
+void subscriptions::let_go(const shared<delivery>& messages) {
   messages->each_charged([this](received_frames& part) {
     auto& claimed = part.claimed;
     if (--claimed.waiting == 0 && !claimed.given)
@@ -88,7 +88,7 @@ void subscriptions::cut_off(known at, const char* why) {
     if (auto* event = std::get_if<node_event>(&waiting))
       outputs_.push_back({at->first, std::move(*event)});
     else if (auto* held = std::get_if<shared<delivery>>(&waiting))
-      let_go(std::move(*held));
+      let_go(*held);
   }
   outputs_.push_back({at->first, node_event{subscription_ended{
                                    {errc::subscriber_too_slow, blame::local, why}, dropped}}});

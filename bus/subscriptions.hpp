@@ -34,7 +34,7 @@ public:
   explicit subscriptions(const limits& bounds) noexcept;
 
   /// A new subscription; `slot` is told when a batch handed to it is let go.
-  subscription_id add(subscription_options wants, shared<receipt> slot);
+  subscription_id add(const subscription_options& wants, const shared<receipt>& slot);
   /// Forgets it. What waited for it is let go, and is dropped if nobody else had it or still waits
   /// for it. False if there is none.
   bool remove(subscription_id id);
@@ -84,7 +84,7 @@ private:
   [[nodiscard]] bool has_room(const subscription& of) const;
   void hand_on(known at, shared<delivery> messages);
   void pump(known at);
-  void let_go(shared<delivery> messages);
+  void let_go(const shared<delivery>& messages);
   void cut_off(known at, const char* why);
   void forget(known at);
 
