@@ -91,7 +91,7 @@ TEST_CASE("messages that wait for credit are told as waiting") {
   for (int number = 0; number < 100; ++number)
     CHECK(world.send(a, b, number) == send_outcome::accepted);
   world.run(1s);
-  const auto& to = ask(world, a).connections.at(0);
+  const auto to = ask(world, a).connections.at(0);
   CHECK(to.total.messages_sent + to.messages_waiting == 100);
   CHECK(to.messages_waiting > 50);
   world.let_go(b, holder);
