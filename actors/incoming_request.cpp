@@ -47,4 +47,21 @@ bool incoming_request::answer(bus::request_answer what) const {
   return ticket_ && ticket_->answer(std::move(what));
 }
 
+// -- request_ticket ---------------------------------------------------------------------------
+
+actors::request_ticket::~request_ticket() {
+  answer(bus::failure{errc::handler_lost, 0, {}});
+}
+
+bool actors::request_ticket::answer(bus::request_answer what) const {
+  if (done_.exchange(true))
+    return false;
+  shell_->wake(ask_respond{what_.connection, what_.what.id, std::move(what)});
+  return true;
+}
+
+void actors::request_ticket::lose(const incoming_request& request, std::string words) {
+  (void)request.answer(bus::failure{errc::handler_lost, 0, std::move(words)});
+}
+
 } // namespace postbus

@@ -16,23 +16,16 @@ public:
     : shell_(std::move(shell)), number_(number), what_(std::move(what)) {}
   request_ticket(const request_ticket&) = delete;
   request_ticket& operator=(const request_ticket&) = delete;
-  ~request_ticket() { answer(bus::failure{errc::handler_lost, 0, {}}); }
+  ~request_ticket();
 
   [[nodiscard]] static incoming_request
   request_of(std::shared_ptr<const request_ticket> ticket) noexcept {
     return incoming_request(std::move(ticket));
   }
 
-  bool answer(bus::request_answer what) const {
-    if (done_.exchange(true))
-      return false;
-    shell_->wake(ask_respond{what_.connection, what_.what.id, std::move(what)});
-    return true;
-  }
+  bool answer(bus::request_answer what) const;
   /// Its handler failed, with these words.
-  static void lose(const incoming_request& request, std::string words) {
-    (void)request.answer(bus::failure{errc::handler_lost, 0, std::move(words)});
-  }
+  static void lose(const incoming_request& request, std::string words);
   void call_off() const noexcept {
     done_ = true;
     called_off_ = true;
