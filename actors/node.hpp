@@ -235,8 +235,10 @@ public:
   result<handler> handle(const handle_requests& what) const;
   /// The same with a function, which is called with one request at a time, on the actor system's threads.
   /// One that throws has failed with `handler_lost` and the exception's words, and is called again.
-  result<handler> handle(std::function<void(const incoming_request&)> what,
-                         std::vector<tag_range> tags = {}) const;
+  template <std::invocable<const incoming_request&> Function>
+  result<handler> handle(Function what, const std::vector<tag_range>& tags = {}) const {
+    return handle_by_function(std::move(what), tags);
+  }
   /// No more requests go to a handler; those that it has it may answer.
   void stop_handling(handler which) const;
 
@@ -263,6 +265,8 @@ private:
   explicit node(std::shared_ptr<actors::node_access> access) noexcept
     : access_(std::move(access)) {}
   bool answer_incoming(decide what) const;
+  result<handler> handle_by_function(std::function<void(const incoming_request&)> what,
+                                     const std::vector<tag_range>& tags) const;
   [[nodiscard]] pending_reply start_packed(result<send_request> what,
                                            const request_options& how) const;
   [[nodiscard]] std::vector<send_outcome> send_body_to(std::span<const node_id> peers,

@@ -99,15 +99,14 @@ result<handler> node::handle(const handle_requests& what) const {
   return here.wait(answer_time);
 }
 
-result<handler> node::handle(std::function<void(const incoming_request&)> what,
-                             std::vector<tag_range> tags) const {
+result<handler> node::handle_by_function(std::function<void(const incoming_request&)> what,
+                                         const std::vector<tag_range>& tags) const {
   if (!what)
     return error{errc::bad_option, blame::local, "no function"};
   if (actors::loop::on_any())
     return on_a_loop("handle");
   const actors::waiting_thread<handler> here;
-  access_->shell()->wake(
-    actors::ask_handle_function{std::move(what), std::move(tags), here.make_answer()});
+  access_->shell()->wake(actors::ask_handle_function{std::move(what), tags, here.make_answer()});
   return here.wait(answer_time);
 }
 

@@ -16,7 +16,7 @@ result<correlation_id> node::ask(const node_id& to, request what, time_point now
                  "the deadline had passed before the request was sent"};
   const auto& bounds = *options_.bounds;
   if (to == options_.id) {
-    const auto id = requests_.open(
+    auto id = requests_.open(
       own_connection,
       {bounds.requests_in_flight_max, bounds.request_bytes_in_flight_max, bounds.frame_bytes_max},
       what.body.size());

@@ -79,7 +79,7 @@ struct http_server::parts {
   std::atomic<bool> is_over = false;
 };
 
-http_server::http_server(postbus::node of) : parts_(std::make_unique<parts>()) {
+http_server::http_server(const postbus::node& of) : parts_(std::make_unique<parts>()) {
   auto& server = parts_->server;
   server.new_task_queue = [] { return new httplib::ThreadPool(threads); };
   server.set_socket_options(prepare_socket);

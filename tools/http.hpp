@@ -19,7 +19,7 @@ namespace tool {
 /// Serves `/metrics` and `/peers` of a node, until it is destroyed, which takes two seconds at most.
 class http_server {
 public:
-  explicit http_server(postbus::node of);
+  explicit http_server(const postbus::node& of);
   http_server(const http_server&) = delete;
   http_server& operator=(const http_server&) = delete;
   ~http_server();

@@ -26,9 +26,9 @@ limits one_in_hand() {
 struct world {
   explicit world(const limits& bounds = one_in_hand()) : tested(bounds) {}
 
-  bus::subscription_id add(bus::subscription_options wants) {
+  bus::subscription_id add(const bus::subscription_options& wants) {
     auto slot = bus::shared<bus::receipt>::adopt(new bus::receipt);
-    const auto id = tested.add(std::move(wants), slot);
+    const auto id = tested.add(wants, slot);
     slots.emplace(id, slot);
     return id;
   }

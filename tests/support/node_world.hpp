@@ -63,7 +63,7 @@ public:
     return *hosts_.emplace_back(std::make_unique<host>(std::move(how), now));
   }
 
-  bus::subscription_id subscribe(host& at, bus::subscription_options wants = {},
+  bus::subscription_id subscribe(host& at, const bus::subscription_options& wants = {},
                                  bool keeps = false) {
     auto slot = bus::shared<alarm>::adopt(new alarm);
     const auto id = at.core.subscribe(wants, bus::shared<bus::receipt>(slot));

@@ -47,7 +47,7 @@ public:
     duration answers_after = duration::zero();
   };
 
-  program(bus::subscription_options wants, manner how, std::uint32_t batches_max)
+  program(const bus::subscription_options& wants, manner how, std::uint32_t batches_max)
     : wants_(wants), how_(how), batches_max_(batches_max),
       slot_(bus::shared<bell>::adopt(new bell)) {}
 

@@ -187,7 +187,7 @@ void world::corrupt(connection_record& which, unsigned to, std::uint64_t offset,
 
 // -- programs ---------------------------------------------------------------------
 
-bus::subscription_id world::subscribe(host& at, bus::subscription_options wants,
+bus::subscription_id world::subscribe(host& at, const bus::subscription_options& wants,
                                       program::manner how) {
   auto who = std::make_unique<program>(wants, how, at.bounds.batches_in_flight_max);
   const auto id = at.core->subscribe(wants, bus::shared<bus::receipt>(who->slot()));

@@ -223,7 +223,8 @@ public:
 
   // -- programs -----------------------------------------------------------------------
 
-  bus::subscription_id subscribe(host& at, bus::subscription_options wants, program::manner how);
+  bus::subscription_id subscribe(host& at, const bus::subscription_options& wants,
+                                 program::manner how);
   void unsubscribe(host& at, bus::subscription_id id);
   void answer(host& at, bus::connection_id connection, bool yes);
   /// Asks for the statistics of a node; what comes is held against the record.
