@@ -120,6 +120,7 @@ caf::behavior node_shell::make_behavior() {
     [this](const ask_handle_function& ask) { ask.reply(start_function(ask)); },
     [this](const ask_stop_handling& ask) { end_handling(ask.id); },
     [this](const ask_respond& what) { respond(what); },
+    [this](const request_let_go& gone) { core_.let_go(gone.connection, gone.bytes); },
     [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },
     [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
     [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },

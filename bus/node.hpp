@@ -150,11 +150,12 @@ public:
     connection_id connection = 0; ///< 0: this node asks itself.
     request what;
   };
-  /// Tell a handler that nobody waits for its answer any more.
+  /// Tell a handler that nobody waits for its answer any more; `let_go` once it has the request no more.
   struct call_off_request {
     handler_id to = 0;
     connection_id connection = 0;
     correlation_id id = 0;
+    std::size_t bytes = 0; ///< Of the request.
   };
   /// A request of this node has its answer. Exactly one per request that was not canceled.
   struct answer_request {
@@ -266,6 +267,8 @@ public:
   bool cancel(correlation_id id);
   /// A handler's answer. False if nobody waits for it.
   bool respond(connection_id from, correlation_id id, request_answer what);
+  /// A handler has a request of so many bytes no more that was called off. Once for each.
+  void let_go(connection_id from, std::size_t bytes) { requests_.let_go(from, bytes); }
   /// Requests with these tags go to it; empty: all. Of several handlers that want a tag the one that
   /// was added first has it.
   handler_id add_handler(std::vector<tag_range> tags);
