@@ -280,7 +280,10 @@ void node_shell::start_closing(const close_node& how) {
 
 void node_shell::spawn_listening(std::shared_ptr<socket_box> socket) {
   // A node that closes takes nobody in; the socket closes with its box.
-  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}}))
+  if (auto started = core_.start({.role = bus::session::role::listener,
+                                  .address = socket->peer,
+                                  .expected = {},
+                                  .origin = socket->origin}))
     spawn_connection(std::move(*started), std::move(socket));
 }
 
