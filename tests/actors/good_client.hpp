@@ -15,10 +15,13 @@ namespace postbus::test {
 
 class good_client {
 public:
-  /// `bounds` are those of the node that is attacked.
+  /// `bounds` are what strangers meet at the node that is attacked; this client came before they held.
   explicit good_client(const limits& bounds = {})
-    : pair_(bus_, bounds), reader_([this, inbox = pair_.far.inbox()]() mutable { read(inbox); }),
-      writer_([this](const std::stop_token& enough) { write(enough); }) {}
+    : pair_(bus_), bounded_(pair_.far.bounds(bounds)),
+      reader_([this, inbox = pair_.far.inbox()]() mutable { read(inbox); }),
+      writer_([this](const std::stop_token& enough) { write(enough); }) {
+    CHECK(bounded_.has_value());
+  }
   ~good_client() {
     if (writer_.joinable())
       finish();
@@ -113,6 +116,7 @@ private:
 
   runtime bus_;
   connected_pair pair_;
+  result<void> bounded_;
   std::uint64_t sent_ = 0;
   std::uint64_t received_ = 0;
   bool in_order_ = true;
