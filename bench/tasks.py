@@ -61,12 +61,16 @@ class Program:
 
 
 class Pair:
-    """Two programs, the second told the port of the first. Ends both, whatever happens."""
+    """Two programs, the second told the port of the first. Ends both, whatever happens. `others`, names and
+    words, are told the port, too, and are ready before the second begins."""
 
-    def __init__(self, how, name, first, second):
+    def __init__(self, how, name, first, second, others=()):
         self.programs = [Program(how, name, *first)]
         try:
             port = int(self.programs[0].line()["port"])
+            for other, *words in others:
+                self.programs.append(Program(how, other, *words, f"port={port}"))
+                self.programs[-1].line()
             self.programs.append(Program(how, name, *second, f"port={port}"))
         except BaseException:
             self.__exit__(True)
@@ -131,6 +135,26 @@ class PingPong(Party):
                   ("ping", *same, f"count={count}", *self.second)) as (_, pinger):
             got = pinger.line()
         return {"figure": got["p50"], "p99": got["p99"], "cpu_ns": 1e9 * got["cpu"]}
+
+
+@dataclass
+class Disturbed(Party):
+    """Round trips as in `ping`, while strangers do their worst to the node that answers; they have another
+    core, if there is one. The figure is what one trip in a hundred exceeds."""
+    strangers: bool = True
+
+    def run(self, how, _):
+        cores = sorted(os.sched_getaffinity(0))
+        same = ("size=64", "how=loop", f"core={cores[0]}")
+        count = 500 if how.quick else 60_000
+        others = [("strangers", "attack", f"core={cores[-1]}")] if self.strangers else []
+        with Pair(how, self.program, ("echo", *same), ("ping", *same, f"count={count}"), others) as ends:
+            got = ends[-1].line()
+            rate = 0
+            if self.strangers:
+                ends[1].go_on()
+                rate = ends[1].line()["strangers"]
+        return {"figure": got["p99"], "p50": got["p50"], "strangers": rate}
 
 
 @dataclass
@@ -291,6 +315,11 @@ TASKS = [
         Must("Postbus, ordinary actor", "<=", 1.25, "ZeroMQ"),
         Must("Postbus, actor on the loop", "<=", 1.8, "raw TCP"),
     ], smaller_is_better=True),
+    Task("strangers", "99 of 100 round trips, 64 B, beside strangers", "µs", [
+        Disturbed("Postbus, undisturbed", "postbus_pingpong", strangers=False),
+        Disturbed("Postbus, beside strangers", "postbus_pingpong"),
+    ], [Must("Postbus, beside strangers", "<=", 5, "Postbus, undisturbed")], smaller_is_better=True,
+        beside=("Postbus, undisturbed",), also={"p50": "p50", "strangers": "strangers/s"}),
     Task("idle", "memory of an idle connection", "KiB at the hub", [
         Idle("ZeroMQ", "zeromq_connections"),
         Idle("Postbus", "postbus_connections", nodes=10_000),

@@ -133,7 +133,7 @@ public:
   /// The peer's byte stream has ended in order.
   void end_of_input();
   /// The connection ends at once: the operating system says so (`connection_reset`), or the node
-  /// does, which has its reasons. Blame is the peer's for a lost connection, else our own.
+  /// does, which has its reasons (of `too_many_handshakes` a peer that has said hello is told). Blame is the peer's for a lost connection, else our own.
   void fail(errc code, std::string detail);
   /// Anything that waits for time: keepalive, silence, idle, deadlines.
   void tick(time_point now);

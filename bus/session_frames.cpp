@@ -311,6 +311,9 @@ void session::fail(errc code, std::string detail) {
       && (code == errc::connection_cut || code == errc::connection_reset))
     code = errc::handshake_lost;
   const bool lost = code >= errc::peer_lost && code <= errc::connection_reset;
+  // Who said hello and had to make room learns why, if its socket takes the words.
+  if (is_opening() && peer_seen_ && code == errc::too_many_handshakes)
+    say(encode(bus::refuse{code, detail}));
   end(
     {code, lost || code == errc::handshake_lost ? blame::remote : blame::local, std::move(detail)});
 }
