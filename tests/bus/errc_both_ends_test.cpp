@@ -246,7 +246,7 @@ inline constexpr proof proof_of<errc::handshake_lost>{
 
 template <>
 inline constexpr proof proof_of<errc::too_many_handshakes>{
-  "B has one place for those who are not connected yet; C takes it from A, to which B says no word",
+  "B has one place for those who are not connected yet; C takes it from A, which hears why",
   [](witness& seen) {
     auto how = deciding();
     how.of_b.pending_handshakes_max = 1;
@@ -259,7 +259,7 @@ inline constexpr proof proof_of<errc::too_many_handshakes>{
     of.look_at_ends(seen, of.b, of.a);
     CHECK(of.seen_by(c).empty()); // still being asked about
   },
-  at_this_end{local, refusals}, view{errc::connection_cut, remote, refusals}};
+  at_this_end{local, refusals}, view{errc::too_many_handshakes, remote, refusals}};
 
 template <>
 inline constexpr proof proof_of<errc::too_many_connections>{
@@ -349,7 +349,8 @@ inline constexpr proof proof_of<errc::peer_lost>{
 
 template <>
 inline constexpr proof proof_of<errc::peer_restarted>{
-  "A falls silent, and another incarnation of it dials B; the old one learns only that it was cut",
+  "A falls silent, and another incarnation of it dials B; the old one, which still listens, hears "
+  "why",
   [](witness& seen) {
     errc_scene of;
     of.open();
@@ -361,7 +362,7 @@ inline constexpr proof proof_of<errc::peer_restarted>{
     CHECK(of.world.link(*again.of, *of.b.of) != nullptr);
     of.look_at_ends(seen, of.b, of.a);
   },
-  at_this_end{remote, disconnects}, view{errc::connection_cut, remote, disconnects}};
+  at_this_end{remote, disconnects}, view{errc::peer_restarted, remote, disconnects}};
 
 template <>
 inline constexpr proof proof_of<errc::peer_too_slow>{
