@@ -179,6 +179,8 @@ public:
   /// Bytes to write, in order; at most `room.size()` pieces. Says how many pieces.
   [[nodiscard]] std::size_t wire(std::span<std::span<const std::byte>> room) const noexcept;
   [[nodiscard]] bool wire_empty() const noexcept { return wire_.empty(); }
+  /// How many there are, after a pull.
+  [[nodiscard]] std::size_t wire_bytes() const noexcept { return wire_bytes_ - wire_offset_; }
   /// The first `count` bytes of `wire` were taken by the transport.
   void written(std::size_t count, time_point now);
   /// True once: everything of ours is written, the sending direction is to be shut.
