@@ -65,6 +65,14 @@ private:
   rlimit before_{};
 };
 
+/// Bounds of a node that gives up no handshake because the machine is busy.
+limits patient() {
+  limits bounds;
+  bounds.handshake_time_max = 3 * patience;
+  bounds.decision_time_max = 2 * patience;
+  return bounds;
+}
+
 /// An endpoint at which nobody listens: a port that somebody has, who does not.
 class deaf_endpoint {
 public:
@@ -195,4 +203,50 @@ inline constexpr proof proof_of<errc::handler_lost>{
 TEST_CASE(
   "every errc that only a system brings about is answered as the table says, and no end ends") {
   check_all_proofs<proved_by::systems>();
+}
+
+// -- last words -----------------------------------------------------------------------------------
+
+TEST_CASE("who must make room for another handshake, and had said hello, reads why") {
+  runtime bus;
+  auto narrow = patient();
+  narrow.pending_handshakes_max = narrow.pending_handshakes_per_address_max = 1;
+  const auto node = bus.spawn_node({.id = {}, .init = {}, .bounds = narrow});
+  auto events = node.deciding_inbox();
+  const auto at = node.listen("tcp://127.0.0.1:0");
+  REQUIRE(at.has_value());
+  raw_peer first(*at);
+  first.write(encode(raw_peer::hello_of(node_id::random())));
+  const auto undecided = next_event<connection_request>(events); // to drop it is to say no
+  REQUIRE(undecided.has_value());
+  raw_peer second(*at);
+  const auto told = first.read_frame(patience);
+  REQUIRE(told.has_value());
+  REQUIRE(told->header.kind == codecs::frame_kind::refuse);
+  CHECK(bus::decode_refuse(told->body)->reason == errc::too_many_handshakes);
+  CHECK_FALSE(first.read_frame(patience).has_value());
+  // One that has said nothing learns nothing.
+  raw_peer third(*at);
+  CHECK(second.read_to_end(patience).value_or(std::vector<std::byte>(1)).empty());
+}
+
+TEST_CASE("an incarnation whose place another has taken reads so, if it is there all the same") {
+  runtime bus;
+  auto quick = patient();
+  quick.probe_time_max = 20ms;
+  const auto node = bus.spawn_node({.id = {}, .init = {}, .bounds = quick});
+  const auto at = node.listen("tcp://127.0.0.1:0");
+  REQUIRE(at.has_value());
+  const auto id = node_id::random();
+  raw_peer old(*at); // answers no ping
+  REQUIRE(old.open_as_dialer(id, patience));
+  REQUIRE(old.read_frame(codecs::frame_kind::credit, patience).has_value()); // open there, too
+  raw_peer next(*at);
+  auto hello = raw_peer::hello_of(id);
+  hello.incarnation = 2;
+  next.write(encode(hello));
+  REQUIRE(next.read_frame(codecs::frame_kind::welcome, patience).has_value());
+  const auto told = old.read_frame(codecs::frame_kind::goodbye, patience);
+  REQUIRE(told.has_value());
+  CHECK(bus::decode_goodbye(told->body)->reason == errc::peer_restarted);
 }
