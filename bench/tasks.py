@@ -331,7 +331,7 @@ TASKS = [
         Churn("ZeroMQ", "zeromq_connections"),
         Churn("Postbus, actors on the loop", "postbus_connections", LOOP, LOOP),
         Churn("Postbus, ordinary actors", "postbus_connections", ACTOR, ACTOR),
-    ], [Must("Postbus, actors on the loop", ">=", 15_000)]),
+    ], [Must("Postbus, actors on the loop", ">=", 20_000)]),
     Task("many", "one way, 64 B, over 1,000 connections", "messages/s", [
         Many("ZeroMQ, one connection", "zeromq_connections", nodes=1),
         Many("ZeroMQ, 1,000 connections", "zeromq_connections"),
