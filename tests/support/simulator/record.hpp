@@ -72,19 +72,19 @@ struct side_record {
   /// One of them was given it.
   void claim(std::uint64_t number) {
     auto& of = fates_[number];
-    delivered += of.what == fate::given ? 0 : 1;
-    dropped -= of.what == fate::dropped ? 1 : 0;
-    of.what = fate::given;
+    delivered += of.what == fate::kind::given ? 0 : 1;
+    dropped -= of.what == fate::kind::dropped ? 1 : 0;
+    of.what = fate::kind::given;
     --of.waiting;
   }
   /// One of them will not be, as its policy says.
   void drop(std::uint64_t number) {
     auto& of = fates_[number];
     --of.waiting;
-    if (of.what != fate::open)
+    if (of.what != fate::kind::open)
       return;
     ++dropped;
-    of.what = fate::dropped;
+    of.what = fate::kind::dropped;
   }
   /// One of them will not be: it ended.
   void leave(std::uint64_t number) {
@@ -96,12 +96,12 @@ struct side_record {
 
 private:
   struct fate {
-    enum kind : std::uint8_t { open, given, dropped };
-    kind what = open;
+    enum class kind : std::uint8_t { open, given, dropped };
+    kind what = kind::open;
     std::uint32_t waiting = 0;
   };
   void count_if_unclaimed(const fate& of) {
-    if (of.waiting > 0 || of.what != fate::open)
+    if (of.waiting > 0 || of.what != fate::kind::open)
       return;
     ++unclaimed;
     if (unclaimed_of_node != nullptr)

@@ -293,6 +293,9 @@ void world::check_kept(host& at) {
     require(at.holds.contains(peer) == at.kept.holds(peer), law::account,
             "nothing is ready to be held for a peer that is kept, or it is for another");
   }
+  for (const auto id : at.disconnecting)
+    require(at.ends.at(id)->session.at() != bus::phase::open, law::deadline,
+            "a connection that a program has ended goes on");
   for (const auto& [peer, hold] : at.holds) {
     require(at.kept.holds(peer), law::account, "held for a peer that is kept no more");
     require(hold.is_way != at.links.contains(peer), law::account,
