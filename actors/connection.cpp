@@ -14,6 +14,9 @@ namespace {
 // What one connection moves before the others have their turn.
 constexpr std::size_t turn_bytes_max = std::size_t{1} << 20;
 constexpr std::size_t pieces_max = 64;
+// So little waits for what others on the loop may add in this turn: an answer goes with the credit, a
+// first message with the welcome.
+constexpr std::size_t late_bytes_max = 4096;
 
 } // namespace
 
@@ -81,8 +84,37 @@ void connection::obey(const command& order) {
 void connection::drive() {
   if (over_)
     return;
+  take_and_tell();
+  if (!may_write_late())
+    return write_out();
+  if (!std::exchange(late_, true))
+    home().put_off(*this, self());
+}
+
+void connection::take_and_tell() {
   link_->pull(session_, steady_now());
   hand_over_events();
+}
+
+bool connection::may_write_late() const noexcept {
+  const auto bytes = session_.wire_bytes();
+  return bytes > 0 && bytes <= late_bytes_max && session_.at() < bus::phase::lingering
+         && home().others_are_ready();
+}
+
+void connection::do_late() noexcept {
+  late_ = false;
+  if (over_)
+    return;
+  try {
+    take_and_tell();
+    write_out();
+  } catch (const std::exception&) { // no memory
+    post(caf::actor{this}, finish{});
+  }
+}
+
+void connection::write_out() {
   write_some();
   hand_over_events();
   if (session_.take_shutdown()) {
@@ -90,13 +122,12 @@ void connection::drive() {
     socket_->socket.shutdown(asio::socket_base::shutdown_send, ignored);
   }
   if (session_.at() == bus::phase::closed && !over_) {
-    link_->pull(session_, steady_now()); // the account is complete only now
-    hand_over_events();
-    write_some(); // a last word, if the socket takes it
+    take_and_tell(); // the account is complete only now
+    write_some();    // a last word, if the socket takes it
     over_ = true;
     asio::error_code ignored;
     socket_->socket.close(ignored);
-    post(caf::actor{this}, finish{});
+    home().retire(caf::actor{this});
     return;
   }
   tell_deadline();

@@ -10,7 +10,7 @@
 
 namespace postbus::actors {
 
-class connection final : public bound<caf::event_based_actor> {
+class connection final : public bound<caf::event_based_actor>, private late_work {
 public:
   struct options {
     bus::node::started start;
@@ -29,6 +29,10 @@ private:
 
   void obey(const command& order);
   void drive();
+  void take_and_tell();
+  [[nodiscard]] bool may_write_late() const noexcept;
+  void write_out();
+  void do_late() noexcept override;
   void hand_over_events();
   void write_some();
   void read_some();
@@ -48,6 +52,7 @@ private:
   bool writing_ = false; // a callback for writable is pending
   bool input_open_ = true;
   bool turn_due_ = false; // a next_turn is under way
+  bool late_ = false;     // what there is to write waits for the end of the loop's turn
   bool over_ = false;
 };
 

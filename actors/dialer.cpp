@@ -1,6 +1,6 @@
 #include "postbus/actors/dialer.hpp"
 
-#include "postbus/actors/socket_text.hpp"
+#include "postbus/actors/sockets.hpp"
 
 #include <algorithm>
 
@@ -61,15 +61,26 @@ void dialer::try_next() {
     return tell(nullptr, {errc::connect_failed, blame::remote, failures_});
   const auto to = addresses_[next_++];
   trying_ = std::make_shared<socket_box>(socket_box{tcp_socket(home_.io()), text_of(to)});
+  if (const auto failed = open_socket(trying_->socket, to.protocol())) {
+    if (failed != asio::error::address_family_not_supported)
+      return tell(nullptr,
+                  {errc::system_failed, blame::local, "opening a socket: " + failed.message()});
+    note_failure(to, failed);
+    return try_next();
+  }
   trying_->socket.async_connect(
     to, [this, to, tried = trying_, alive = shared_from_this()](asio::error_code failed) {
       if (!how_.node)
         return;
       if (!failed && prepare(tried->socket))
         return tell(std::exchange(trying_, nullptr), {});
-      failures_ += (failures_.empty() ? "" : "; ") + text_of(to) + ": " + failed.message();
+      note_failure(to, failed);
       try_next();
     });
+}
+
+void dialer::note_failure(const asio::ip::tcp::endpoint& at, asio::error_code failed) {
+  failures_ += (failures_.empty() ? "" : "; ") + text_of(at) + ": " + failed.message();
 }
 
 void dialer::tell(std::shared_ptr<socket_box> socket, error why) {

@@ -33,6 +33,7 @@ public:
 private:
   void resolve();
   void try_next();
+  void note_failure(const asio::ip::tcp::endpoint& at, asio::error_code failed);
   void tell(std::shared_ptr<socket_box> socket, error why);
 
   loop& home_;

@@ -1,6 +1,6 @@
 #include "postbus/actors/listener.hpp"
 
-#include "postbus/actors/socket_text.hpp"
+#include "postbus/actors/sockets.hpp"
 
 namespace postbus::actors {
 
@@ -79,15 +79,13 @@ void listener::open(const std::vector<asio::ip::tcp::endpoint>& addresses) {
 asio::error_code listener::try_open(const asio::ip::tcp::endpoint& at) {
   asio::error_code failed;
   acceptor_.close(failed);
-  acceptor_.open(at.protocol(), failed);
+  failed = open_socket(acceptor_, at.protocol());
   if (!failed)
     acceptor_.set_option(asio::socket_base::reuse_address(true), failed);
   if (!failed)
     acceptor_.bind(at, failed);
   if (!failed)
     acceptor_.listen(asio::socket_base::max_listen_connections, failed);
-  if (!failed)
-    acceptor_.non_blocking(true, failed);
   return failed;
 }
 
@@ -107,10 +105,9 @@ void listener::await_connection() {
 
 void listener::accept_some() {
   for (int count = 0; count < accepts_per_turn_max; ++count) {
-    asio::error_code failed;
     asio::ip::tcp::endpoint from;
     tcp_socket socket(home().io());
-    acceptor_.accept(socket, from, failed);
+    const auto failed = accept_socket(acceptor_, socket, from);
     if (failed == asio::error::would_block || failed == asio::error::try_again)
       break;
     if (failed == asio::error::connection_aborted)
@@ -118,8 +115,8 @@ void listener::accept_some() {
     if (failed)
       return rest();
     if (prepare(socket))
-      post(node_,
-           accepted{std::make_shared<socket_box>(socket_box{std::move(socket), text_of(from)})});
+      post(node_, accepted{std::make_shared<socket_box>(
+                    socket_box{std::move(socket), text_of(from), origin_of(from)})});
   }
   await_connection();
 }

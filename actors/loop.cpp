@@ -1,6 +1,7 @@
 #include "postbus/actors/loop.hpp"
 
 #include "postbus/actors/asio.hpp"
+#include "postbus/actors/internal_messages.hpp"
 
 #include <cstdio>
 #include <exception>
@@ -13,12 +14,25 @@ namespace {
 constexpr std::size_t messages_per_turn_max = 64;
 constexpr std::size_t actors_per_turn_max = 256;
 
+// How long actors that are over wait for others, and how many of them end together. CAF's clock takes
+// 63 at a time before it makes the loop wait.
+constexpr auto retirement_time = std::chrono::milliseconds(5);
+constexpr std::size_t retired_max = 32;
+
 thread_local loop* current_loop = nullptr;
 
 } // namespace
 
+struct loop::retirement {
+  explicit retirement(asio::io_context& io) : due(io) {}
+
+  timer due;
+  std::vector<caf::actor> who;
+};
+
 loop::loop(caf::actor_system& system)
-  : own_context(system), workers_of_(system), io_(std::make_unique<asio::io_context>(1)) {
+  : own_context(system), workers_of_(system), io_(std::make_unique<asio::io_context>(1)),
+    retired_(std::make_unique<retirement>(*io_)) {
   thread_ = std::thread([this] { run(); });
 }
 
@@ -83,9 +97,8 @@ void loop::run_ready() {
     arriving_.clear();
   }
   running_ = true;
-  std::size_t next = 0;
-  for (; next < ready_.size() && next < actors_per_turn_max; ++next) {
-    auto* job = ready_[next];
+  while (next_ < ready_.size() && next_ < actors_per_turn_max) {
+    auto* job = ready_[next_++];
     switch (job->resume(this, messages_per_turn_max)) {
     case caf::resumable::resume_later:
       ready_.push_back(job);
@@ -98,10 +111,36 @@ void loop::run_ready() {
       break; // sent by CAF's own workers to each other only
     }
   }
-  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(next));
+  ready_.erase(ready_.begin(), ready_.begin() + static_cast<std::ptrdiff_t>(next_));
+  next_ = 0;
   running_ = false;
+  do_late_work();
   if (!ready_.empty())
     call_soon();
+}
+
+void loop::do_late_work() {
+  for (const auto& each : std::exchange(late_, {}))
+    each.what->do_late();
+}
+
+void loop::retire(caf::actor whom) {
+  retired_->who.push_back(std::move(whom));
+  if (retired_->who.size() >= retired_max)
+    return dismiss_retired();
+  if (retired_->who.size() > 1)
+    return;
+  retired_->due.expires_after(retirement_time);
+  retired_->due.async_wait([this](asio::error_code failed) {
+    if (!failed)
+      dismiss_retired();
+  });
+}
+
+void loop::dismiss_retired() {
+  retired_->due.cancel();
+  for (const auto& each : std::exchange(retired_->who, {}))
+    post(each, postbus::actors::finish{});
 }
 
 void loop::count_actor(int change) {
@@ -129,6 +168,7 @@ bool loop::finish(duration within) {
     takes_guests_ = false;
     for (const auto& [id, guest] : guests_)
       send_away(guest);
+    dismiss_retired();
   });
   {
     std::unique_lock guard(mutex_);
@@ -143,6 +183,8 @@ bool loop::finish(duration within) {
     caf::intrusive_ptr_release(job);
   arriving_.clear();
   ready_.clear();
+  late_.clear();
+  retired_->who.clear();
   return true;
 }
 

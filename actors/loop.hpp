@@ -26,6 +26,15 @@ namespace postbus::actors {
   return std::chrono::steady_clock::now();
 }
 
+/// What an actor on a loop puts off until the others there have had their turn.
+class late_work {
+public:
+  virtual void do_late() noexcept = 0;
+
+protected:
+  ~late_work() = default;
+};
+
 class loop final : public own_context {
 public:
   explicit loop(caf::actor_system& system);
@@ -46,6 +55,20 @@ public:
   /// when one is left: the loop goes on, and may be asked again. Call from elsewhere.
   [[nodiscard]] bool finish(duration within);
 
+  // -- on its thread ------------------------------------------------------------------
+
+  /// Whether an actor other than the one that runs has something to do.
+  [[nodiscard]] bool others_are_ready() const noexcept { return ready_.size() > next_; }
+  /// Calls `what`, which `holder` keeps alive, once when all that is ready has had its turn.
+  void put_off(late_work& what, caf::strong_actor_ptr holder) {
+    late_.push_back({&what, std::move(holder)});
+  }
+  /// Sends `whom`, an actor that has nothing left to do, `finish` within some milliseconds: together with
+  /// others that end, because each end alone wakes the thread of CAF's clock.
+  void retire(caf::actor whom);
+
+  // -- on any thread ------------------------------------------------------------------
+
   /// Runs an actor of this loop on its thread, and gives any other back to the system's workers.
   void take(caf::resumable* job) override;
 
@@ -58,7 +81,9 @@ public:
 private:
   void run();
   void run_ready();
+  void do_late_work();
   void call_soon();
+  void dismiss_retired();
   static void send_away(const caf::actor& guest);
 
   caf::actor_system& workers_of_;
@@ -73,8 +98,16 @@ private:
   std::condition_variable deserted_;
   // The same from the loop's own thread.
   std::vector<caf::resumable*> ready_;
+  std::size_t next_ = 0; // of these; the one before it runs
   bool running_ = false;
   bool called_ = false;
+  struct put_off_work {
+    late_work* what;
+    caf::strong_actor_ptr holder;
+  };
+  std::vector<put_off_work> late_;
+  struct retirement;
+  std::unique_ptr<retirement> retired_;
   std::unordered_map<caf::actor_id, caf::actor> guests_;
   bool takes_guests_ = true;
 
@@ -112,7 +145,7 @@ public:
 protected:
   /// Closes sockets and timers and clears whatever holds this actor. Called once, when it ends.
   virtual void leave() = 0;
-  [[nodiscard]] loop& home() noexcept { return loop_; }
+  [[nodiscard]] loop& home() const noexcept { return loop_; }
 
 private:
   loop& loop_;

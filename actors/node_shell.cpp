@@ -35,8 +35,54 @@ node_shell::node_shell(caf::actor_config& config, loop& home, bus::node::options
   access_->own(own_);
 }
 
+// CAF tries the handlers one after the other: what comes with every read is first.
 caf::behavior node_shell::make_behavior() {
-  return caf::message_handler{
+  return own_handlers()
+    .or_else(user_handlers())
+    .or_else(setting_handlers())
+    .or_else(keeping_handlers());
+}
+
+caf::message_handler node_shell::own_handlers() {
+  return {
+    [this](const frames_arrived& arrived) {
+      core_.on(arrived.connection, bus::received{arrived.frames});
+      drive();
+    },
+    [this](const session_told& told) {
+      core_.on(told.connection, std::move(*told.event));
+      drive();
+    },
+    [this](const settle_receipts& what) {
+      if (what.subscription == own_subscription)
+        return deliver_own();
+      core_.settle(what.subscription);
+      drive();
+    },
+    [this](const drain_link&) { deliver_own(); },
+    [this](const arm_deadline& arm) {
+      core_.arm(arm.connection, arm.when);
+      arm_timer();
+    },
+    [this](const tick_node&) {
+      armed_ = never;
+      core_.tick(steady_now());
+      drive();
+    },
+    [this](const accepted& taken) { spawn_listening(taken.socket); },
+    [this](const listening_failed& failed) { listeners_.erase(failed.listener); },
+    [this](const dial_done& told) { on_dial_done(told); },
+    [this](const connection_reported& said) {
+      core_.report(said.connection, said.collection, std::move(*said.what));
+      drive();
+    },
+    [this](const node_task& what) { what.run(*this); },
+    [this](const finish&) { quit(); },
+  };
+}
+
+caf::message_handler node_shell::user_handlers() {
+  return {
     // -- from users' actors
     [this](const listen& ask) {
       answer<std::string> reply;
@@ -120,6 +166,7 @@ caf::behavior node_shell::make_behavior() {
     [this](const ask_handle_function& ask) { ask.reply(start_function(ask)); },
     [this](const ask_stop_handling& ask) { end_handling(ask.id); },
     [this](const ask_respond& what) { respond(what); },
+    [this](const request_let_go& gone) { core_.let_go(gone.connection, gone.bytes); },
     [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },
     [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
     [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },
@@ -148,43 +195,7 @@ caf::behavior node_shell::make_behavior() {
         command_connection(
           id, {bus::node::end_connection{id, {errc::shutting_down, blame::local, {}}}});
     },
-    // -- from this node's own actors
-    [this](const frames_arrived& arrived) {
-      core_.on(arrived.connection, bus::received{arrived.frames});
-      drive();
-    },
-    [this](const session_told& told) {
-      core_.on(told.connection, std::move(*told.event));
-      drive();
-    },
-    [this](const connection_reported& said) {
-      core_.report(said.connection, said.collection, std::move(*said.what));
-      drive();
-    },
-    [this](const settle_receipts& what) {
-      if (what.subscription == own_subscription)
-        return deliver_own();
-      core_.settle(what.subscription);
-      drive();
-    },
-    [this](const drain_link&) { deliver_own(); },
-    [this](const arm_deadline& arm) {
-      core_.arm(arm.connection, arm.when);
-      arm_timer();
-    },
-    [this](const tick_node&) {
-      armed_ = never;
-      core_.tick(steady_now());
-      drive();
-    },
-    [this](const accepted& taken) { spawn_listening(taken.socket); },
-    [this](const listening_failed& failed) { listeners_.erase(failed.listener); },
-    [this](const dial_done& told) { on_dial_done(told); },
-    [this](const node_task& what) { what.run(*this); },
-    [this](const finish&) { quit(); },
-  }
-    .or_else(setting_handlers())
-    .or_else(keeping_handlers());
+  };
 }
 
 void node_shell::leave() {
@@ -279,7 +290,10 @@ void node_shell::start_closing(const close_node& how) {
 
 void node_shell::spawn_listening(std::shared_ptr<socket_box> socket) {
   // A node that closes takes nobody in; the socket closes with its box.
-  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}}))
+  if (auto started = core_.start({.role = bus::session::role::listener,
+                                  .address = socket->peer,
+                                  .expected = {},
+                                  .origin = socket->origin}))
     spawn_connection(std::move(*started), std::move(socket));
 }
 

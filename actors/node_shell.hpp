@@ -52,6 +52,8 @@ private:
   };
 
   void leave() override;
+  [[nodiscard]] caf::message_handler own_handlers();
+  [[nodiscard]] caf::message_handler user_handlers();
   [[nodiscard]] caf::message_handler setting_handlers();
   [[nodiscard]] caf::message_handler keeping_handlers();
 

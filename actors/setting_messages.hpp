@@ -76,7 +76,7 @@ struct find_peer {
 /// is told `closed` and the words. Answered when it is over; `not_connected` when there is none.
 struct disconnect {
   node_id peer;
-  std::string words;
+  std::string words = {};
   duration drain = std::chrono::seconds(5);
 };
 

@@ -3,7 +3,7 @@
 //          [how=actor|loop]
 //   idle   port=n nodes=n       connects nodes that each say one thing and then nothing; prints
 //                               {"open": n} for the first tenth and for all, each time waiting for a line
-//   churn  port=n count=n flying=64 how=actor|loop    connect, one echo, close; a new node each; prints the rate
+//   churn  port=n count=n flying=64 how=actor|loop    connect, one echo, disconnect, again; prints the rate
 //   many   port=n nodes=n count=n size=n           one message over each connection in turn
 #include "postbus/bench/postbus_support.hpp"
 
@@ -91,32 +91,30 @@ struct visits {
   postbus::runtime bus{};
 };
 
-/// One after the other: a node that connects, says something, hears it again, and closes.
+/// One after the other: connects, says something, hears it again, and takes leave.
 caf::behavior visiting(caf::event_based_actor* self, visits* all) {
-  auto node = std::make_shared<std::optional<postbus::node>>();
+  const auto node = all->bus.spawn_node();
+  post(node.actor(), postbus::subscribe{self});
   const auto start = [=] {
-    if (--all->to_start < 0)
-      return self->quit();
-    *node = all->bus.spawn_node();
-    post((*node)->actor(), postbus::subscribe{self});
-    post((*node)->actor(), postbus::connect{all->endpoint, 20s});
+    if (--all->to_start >= 0)
+      post(node.actor(), postbus::connect{all->endpoint, 20s});
   };
   start();
   return {
     [=](const postbus::connected& now) {
-      must_be_accepted((*node)->send_bytes(now.peer, all->body));
+      must_be_accepted(node.send_bytes(now.peer, all->body));
     },
     [=](const postbus::message& answer) {
       bench::must_be_body(answer.bytes(), all->body.size());
-      post((*node)->actor(), postbus::close_node{});
+      post(node.actor(), postbus::disconnect{answer.from()});
     },
-    [](const postbus::disconnected&) {},
-    [](postbus::closing) {},
-    [=](postbus::closed) {
+    [=](const postbus::disconnected&) {
       if (--all->to_end == 0)
         all->over.set_value();
       start();
     },
+    [](postbus::closing) {},
+    [=](postbus::closed) { self->quit(); },
   };
 }
 

@@ -1,7 +1,7 @@
 // Peers that stand still, at every step of a connection: a close ends within its time, with one word to
 // whoever asked and one to whoever listens. Raw peers stop at an exact byte; a process is stopped whole.
 #include "postbus/postbus.hpp"
-#include "postbus/tests/actors/child_program.hpp"
+#include "postbus/tests/actors/listening_role.hpp"
 #include "postbus/tests/support/expect.hpp"
 #include "postbus/tests/support/raw_peer.hpp"
 
@@ -288,19 +288,14 @@ TEST_CASE("who stands still and is not closed is told of by the step it stands a
 TEST_CASE("role: a node that says who comes and goes" * doctest::skip()) {
   if (!parent_program::present())
     return;
-  parent_program parent;
-  runtime bus;
-  auto node = bus.spawn_node();
-  auto inbox = node.inbox();
-  const auto at = node.listen("tcp://127.0.0.1:0");
-  REQUIRE(at.has_value());
-  parent.tell(*at);
-  while (auto next = inbox.next(patience + 30s)) {
+  listening_role role;
+  role.tell_ready();
+  while (auto next = role.inbox.next(patience + 30s)) {
     const auto* event = std::get_if<node_event>(&*next);
     if (event != nullptr && std::holds_alternative<connected>(*event)) {
-      parent.tell("connected");
+      role.parent.tell("connected");
     } else if (event != nullptr && std::holds_alternative<disconnected>(*event)) {
-      parent.tell(std::string(to_string(std::get<disconnected>(*event).reason.code)));
+      role.parent.tell(std::string(to_string(std::get<disconnected>(*event).reason.code)));
       return;
     }
   }

@@ -2,7 +2,7 @@
 // receiver may be follows from the limits. Each is a process of its own, so that nobody else's memory
 // counts; each measures its base when it is connected and nothing was sent yet.
 #include "postbus/postbus.hpp"
-#include "postbus/tests/actors/child_program.hpp"
+#include "postbus/tests/actors/listening_role.hpp"
 #include "postbus/tests/support/expect.hpp"
 
 #include <doctest/doctest.h>
@@ -80,19 +80,14 @@ void measure(std::size_t message_bytes) {
 TEST_CASE("role: a slow subscriber" * doctest::skip()) {
   if (!parent_program::present())
     return;
-  parent_program parent;
-  runtime bus;
-  auto node = bus.spawn_node();
-  auto inbox = node.inbox();
-  const auto at = node.listen("tcp://127.0.0.1:0");
-  REQUIRE(at.has_value());
-  parent.tell(*at);
-  REQUIRE(next_event<connected>(inbox).has_value());
+  listening_role role;
+  role.tell_ready();
+  REQUIRE(next_event<connected>(role.inbox).has_value());
   const auto base = peak_bytes();
   metronome pace(3ms);
   std::size_t bytes = 0;
   std::uint64_t sum = 0;
-  while (auto some = inbox.next_batch(patience)) {
+  while (auto some = role.inbox.next_batch(patience)) {
     for (const auto& each : *some) {
       bytes += each.bytes().size();
       for (const auto value : each.bytes())
@@ -104,8 +99,8 @@ TEST_CASE("role: a slow subscriber" * doctest::skip()) {
   }
   CHECK(bytes == total_bytes);
   CHECK(sum == total_bytes * 7);
-  CHECK(next_event<disconnected>(inbox).has_value());
-  parent.tell(std::to_string(peak_bytes() - base));
+  CHECK(next_event<disconnected>(role.inbox).has_value());
+  role.parent.tell(std::to_string(peak_bytes() - base));
 }
 
 TEST_CASE("role: a fast sender" * doctest::skip()) {

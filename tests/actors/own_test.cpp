@@ -8,6 +8,7 @@
 #include <atomic>
 #include <future>
 #include <thread>
+#include <utility>
 
 using namespace postbus;
 using namespace postbus::test;
@@ -104,10 +105,9 @@ TEST_CASE(
   room_watch watch(bus.system());
   CHECK(node.notify_writable(node.id(), watch.who).has_value());
   std::uint64_t read = 0;
-  while (*watch.told == 0) {
+  for (; *watch.told == 0 && read < queued; ++read)
     REQUIRE(inbox.next_message(patience).has_value());
-    ++read;
-  }
+  CHECK(watch.await(1)); // the actor may run later than all is read
   CHECK(node.send(node.id(), 1) == send_outcome::accepted);
   while (read++ < queued)
     REQUIRE(inbox.next_message(patience).has_value());
@@ -146,26 +146,26 @@ TEST_CASE("an actor that is congested again and again never misses that there is
   runtime bus;
   connected_pair pair(bus, narrow(), narrow());
   constexpr int total = 20'000;
-  struct stream {
-    int next = 0;
-    int asked = 0;
-  };
-  auto sender = bus.system().spawn(
-    [near = pair.near, to = pair.far.id()](caf::event_based_actor* self) -> caf::behavior {
-      auto at = std::make_shared<stream>();
-      post(caf::actor{self}, writable{to});
-      return {[=](const writable& room) {
-        while (at->next < total && near.send(room.peer, at->next) == send_outcome::accepted)
-          ++at->next;
-        if (at->next < total) {
-          ++at->asked;
-          CHECK(near.notify_writable(room.peer, caf::actor{self}).has_value());
-        } else {
-          CHECK(at->asked > 0);
-          self->quit();
-        }
-      }};
-    });
+  std::promise<void> congested;
+  auto once = congested.get_future();
+  auto sender = bus.system().spawn([&congested, near = pair.near, to = pair.far.id()](
+                                     caf::event_based_actor* self) -> caf::behavior {
+    auto next = std::make_shared<int>(0);
+    auto asked = std::make_shared<bool>(false);
+    post(caf::actor{self}, writable{to});
+    return {[=, &congested](const writable& room) {
+      while (*next < total && near.send(room.peer, *next) == send_outcome::accepted)
+        ++*next;
+      if (*next == total) {
+        self->quit();
+        return;
+      }
+      CHECK(near.notify_writable(room.peer, caf::actor{self}).has_value());
+      if (!std::exchange(*asked, true))
+        congested.set_value();
+    }};
+  });
+  REQUIRE(once.wait_for(patience) == std::future_status::ready); // nobody reads yet
   auto inbox = pair.far.inbox();
   for (int number = 0; number < total; ++number) {
     auto next = inbox.next_message(patience);

@@ -1,6 +1,6 @@
 // What programs change about a node while it runs, and where it listens: by calls and by messages.
 #include "postbus/postbus.hpp"
-#include "postbus/tests/actors/child_program.hpp"
+#include "postbus/tests/actors/listening_role.hpp"
 #include "postbus/tests/support/asked.hpp"
 #include "postbus/tests/support/expect.hpp"
 
@@ -201,12 +201,7 @@ TEST_CASE("a port in use is listen_failed in the system's words") {
 TEST_CASE("role: a node that may have two more descriptors" * doctest::skip()) {
   if (!parent_program::present())
     return;
-  parent_program parent;
-  runtime bus;
-  auto node = bus.spawn_node();
-  auto inbox = node.inbox();
-  const auto at = node.listen("tcp://127.0.0.1:0");
-  REQUIRE(at.has_value());
+  listening_role role;
   // The two lowest that are free: what was inherited may leave holes.
   const int lowest = ::dup(0);
   const int next_lowest = ::dup(0);
@@ -216,8 +211,8 @@ TEST_CASE("role: a node that may have two more descriptors" * doctest::skip()) {
   REQUIRE(::getrlimit(RLIMIT_NOFILE, &bound) == 0);
   bound.rlim_cur = static_cast<rlim_t>(next_lowest) + 1;
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &bound) == 0);
-  parent.tell(*at);
-  while (auto next = inbox.next(patience)) {
+  role.tell_ready();
+  while (auto next = role.inbox.next(patience)) {
     const auto* each = std::get_if<message>(&*next);
     if (each == nullptr)
       continue;
@@ -225,12 +220,13 @@ TEST_CASE("role: a node that may have two more descriptors" * doctest::skip()) {
     ::getrusage(RUSAGE_SELF, &used);
     const auto words = each->as<std::string>().value_or("");
     if (words == "listen")
-      parent.tell(to_string(node.listen("tcp://127.0.0.1:0").error()));
+      role.parent.tell(to_string(role.node.listen("tcp://127.0.0.1:0").error()));
     else if (words == "time")
-      parent.tell(std::to_string(used.ru_utime.tv_sec * 1000 + used.ru_utime.tv_usec / 1000
-                                 + used.ru_stime.tv_sec * 1000 + used.ru_stime.tv_usec / 1000));
+      role.parent.tell(std::to_string(used.ru_utime.tv_sec * 1000 + used.ru_utime.tv_usec / 1000
+                                      + used.ru_stime.tv_sec * 1000
+                                      + used.ru_stime.tv_usec / 1000));
     else
-      parent.tell(words);
+      role.parent.tell(words);
   }
 }
 
