@@ -82,7 +82,7 @@ MUTANTS = [
     ("what waits is forgotten", "progress", "subscriptions.cpp",
      "  if (const auto found = all_.find(id); found != all_.end())\n    pump(found);",
      "  (void)id;", SEEDS),
-    ("gap too short", "events", "subscriber_queue.cpp",
+    ("gap too short", "account", "subscriber_queue.cpp",
      "  mark.messages += messages;\n",
      "  mark.messages = messages;\n", SEEDS),
     ("cut off without a count", "account", "subscriptions.cpp",
