@@ -70,6 +70,7 @@ void world::close(host& which, duration drain) {
   const auto own_before = which.core->own().sent;
   which.core->deliver_all_own(which.own.box);
   expect_own(which, own_before);
+  obey(which); // who is cut off by that hears no more
   which.kept.stop_all();
   if (!which.core->is_closing())
     expect(which, {.what = expectation::kind::closing, .peer = {}});
