@@ -23,7 +23,9 @@ const node_id* peer_of(const node_event& event) noexcept {
     return &up->peer;
   if (const auto* down = std::get_if<disconnected>(&event))
     return &down->peer;
-  return nullptr;
+  if (const auto* back = std::get_if<unsent>(&event))
+    return &back->peer;
+  return nullptr; // a `keep_state` is about an endpoint, whoever is there
 }
 
 } // namespace

@@ -118,7 +118,7 @@ TEST_CASE("a thousand dials to a socket that never answers end with the node tha
       for (const auto& each : nodes) {
         const auto begin = std::chrono::steady_clock::now();
         CHECK(each.close(200ms).has_value());
-        CHECK(std::chrono::steady_clock::now() - begin < (sanitized ? 20s : 5s));
+        CHECK(std::chrono::steady_clock::now() - begin < 20s);
       }
       CHECK(told.each_once());
       CHECK(told.said({errc::node_closed}) == count);

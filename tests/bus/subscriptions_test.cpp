@@ -91,6 +91,8 @@ struct world {
              + std::to_string(over->messages_dropped) + ")";
     if (std::holds_alternative<connection_request>(event))
       return "request";
+    if (std::holds_alternative<unsent>(event))
+      return "unsent";
     return std::holds_alternative<connected>(event)      ? "connected"
            : std::holds_alternative<disconnected>(event) ? "disconnected"
            : std::holds_alternative<closing>(event)      ? "closing"
@@ -104,6 +106,10 @@ struct world {
   std::map<bus::subscription_id, std::string> told;
   std::uint64_t pushed = 0;
 };
+
+unsent back(unsigned peer) {
+  return {id_of(peer), {}};
+}
 
 connected up(unsigned peer) {
   return {id_of(peer), {}, false};
@@ -151,6 +157,16 @@ TEST_CASE("a subscriber gets what its filter takes, and nobody's is told apart")
     CHECK(counted.messages_taken == 6 - each.unclaimed);
     CHECK(counted.messages_delivered == 6 - each.unclaimed);
   }
+}
+
+TEST_CASE("what comes back unsent is told to those who hear of its peer") {
+  world all;
+  const auto one = all.add({.filter = {.peers = {id_of(1)}}});
+  const auto everybody = all.add({});
+  all.push(back(1));
+  all.push(back(2));
+  CHECK(all.take(one) == "unsent");
+  CHECK(all.take(everybody) == "unsent unsent");
 }
 
 TEST_CASE("each of several subscribers gets its own choice, charged for that and nothing else") {

@@ -40,8 +40,8 @@ bool program::takes(const expectation& what) const {
     return wants_.messages && filter.takes(what.peer) && filter.takes(what.tag);
   case kind::connected:
   case kind::disconnected:
-    return wants_.events && filter.takes(what.peer);
   case kind::unsent:
+    return wants_.events && filter.takes(what.peer);
   case kind::keep_state:
   case kind::closing:
   case kind::closed:
