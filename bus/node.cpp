@@ -188,10 +188,13 @@ void node::on_ended(connection_id id, ended& end) {
   at.peer = end.peer;
   connections_.erase(found);
   wheel_.disarm(id);
+  const auto held = at.linked && keeper_.holds(at.peer);
+  if (held) // the next connection sends them
+    end.account.unsent = 0;
   ledger_.ended(id, end, at.address, at.role == session::role::dialer, at.linked);
   drop_requests(id, end.reason);
   if (at.linked)
-    tell_down(id, at, end);
+    tell_down(id, at, end, held);
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now
   if (at.awaited) {

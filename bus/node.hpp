@@ -221,8 +221,8 @@ public:
   bool stop_keeping(const std::string& endpoint);
   /// What `dial_kept` asked for led to no connection.
   void dial_failed(keeper::keep_id keep, const error& why);
-  /// Messages that were held are not sent: told as `unsent`.
-  void give_back(const node_id& peer, const fifo<outgoing>& frames) { hand_back(peer, frames); }
+  /// Messages that were held are not sent: told as `unsent`, and counted so.
+  void give_back(const node_id& peer, const fifo<outgoing>& frames);
 
   // -- messages to itself -------------------------------------------------------------
 
@@ -328,10 +328,10 @@ private:
   void on_opened(connection_id id, connection& at);
   void on_received(connection_id id, connection& at, const shared<received_frames>& frames);
   void on_ended(connection_id id, ended& end);
-  void hand_back(const node_id& peer, const fifo<outgoing>& frames);
+  std::uint64_t hand_back(const node_id& peer, const fifo<outgoing>& frames);
   void push_own(const shared<received_frames>& frames);
   void settle_keeper();
-  void tell_down(connection_id id, const connection& at, ended& end);
+  void tell_down(connection_id id, const connection& at, ended& end, bool held);
   void answer_dial_of(connection_id id, result<node_id> peer);
   void on_requested(connection_id id, const connection& at, requested&& asked);
   void on_answered(answered& end);
