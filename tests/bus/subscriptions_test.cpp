@@ -438,3 +438,43 @@ TEST_CASE("what a policy drops was taken: confirmed to its sender, and not uncla
         == "connected(node 1) message message message message dropped(4) message message "
            "disconnected(closed) ");
 }
+
+TEST_CASE("what waits for a slow subscriber keeps little more memory than it is charged for") {
+  const auto before = codecs::chunk_pool::held_bytes();
+  world one;
+  const auto all = one.add({});
+  const auto some = one.add({.filter = {.tags = {{3, 3}}}});
+  one.push(1, {1, 2, 3});
+  one.push(2, {3}); // from here on both wait
+  constexpr std::size_t count = 200;
+  for (std::size_t index = 0; index < count; ++index) {
+    // Among what others have sent, as in the buffer that a loop reads to.
+    auto frames = bus::shared<bus::received_frames>::adopt(new bus::received_frames(one.charge));
+    const auto shared = codecs::chunk_pool::take(codecs::read_scratch::chunk_bytes_default);
+    auto* at = shared->data() + 1000;
+    for (const std::uint16_t tag : {std::uint16_t{3}, std::uint16_t{4}}) {
+      codecs::store_header(at, {4, codecs::frame_kind::message, 0, tag});
+      codecs::store(at + codecs::frame_header_bytes, static_cast<std::uint32_t>(index));
+      frames->append(*shared, at, at + codecs::frame_header_bytes + 4);
+      at += 4096; // another connection's
+    }
+    one.tested.push(id_of(3), frames);
+  }
+  one.drain();
+  CHECK(codecs::chunk_pool::held_bytes() - before < count * 1024 + 8192);
+  for (const auto id : {all, some}) {
+    one.take(id);
+    std::uint32_t next = 0;
+    for (std::size_t batches = 0; batches < count + 2; ++batches) {
+      const auto held = std::exchange(one.held[id], {});
+      for (const auto& each : held)
+        for (const auto& message : each)
+          if (message.from() == id_of(3) && message.tag() == 3) {
+            CHECK(codecs::load<std::uint32_t>(message.bytes().data()) == next++);
+          }
+      one.let_go(id);
+    }
+    CHECK(next == count);
+  }
+  CHECK(one.charged() == 0 - 2 * count); // they did not pass `push` above
+}

@@ -79,6 +79,7 @@ void world::call_off(host& at, const core::call_off_request& what) {
     return each.connection == what.connection && each.id == what.id;
   });
   require(gone == 1, law::requests, "called off what nobody has");
+  at.core->let_go(what.connection, what.bytes);
   seen_.count("requests called off");
 }
 
