@@ -65,14 +65,6 @@ private:
   rlimit before_{};
 };
 
-/// Bounds of a node that gives up no handshake because the machine is busy.
-limits patient() {
-  limits bounds;
-  bounds.handshake_time_max = 3 * patience;
-  bounds.decision_time_max = 2 * patience;
-  return bounds;
-}
-
 /// An endpoint at which nobody listens: a port that somebody has, who does not.
 class deaf_endpoint {
 public:
