@@ -17,7 +17,6 @@ std::string host_of(const std::string& address) {
 node::node(options how, time_point now)
   : options_(std::move(how)), wheel_(now), peers_(options_.id), subscriptions_(*options_.bounds),
     ledger_(options_.bounds->closed_connections_max),
-    requests_(options_.bounds->node_received_bytes_max),
     window_share_(options_.bounds->window_bytes_max), keeper_(options_.incarnation),
     loopback_(options_.own_charge) {}
 

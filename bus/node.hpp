@@ -149,6 +149,7 @@ public:
     node_id from;
     connection_id connection = 0; ///< 0: this node asks itself.
     request what;
+    std::shared_ptr<request_place> place; ///< To be held for as long as the request.
   };
   /// Tell a handler that nobody waits for its answer any more.
   struct call_off_request {

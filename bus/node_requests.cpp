@@ -97,9 +97,11 @@ void node::hand_over(const node_id& from, connection_id over, request what) {
     return fail(errc::shutting_down);
   if (found == handlers_.end())
     return fail(errc::no_handler);
-  if (!requests_.serve(over, what.id, found->first, what.body.size()))
+  auto place = requests_.serve(over, what, found->first, bounds());
+  if (!place)
     return fail(errc::congested);
-  outputs_.push_back(hand_over_request{found->first, from, over, std::move(what)});
+  outputs_.push_back(
+    hand_over_request{found->first, from, over, std::move(what), std::move(place)});
 }
 
 bool node::respond(connection_id from, correlation_id id, request_answer what) {
@@ -116,7 +118,7 @@ bool node::respond(connection_id from, correlation_id id, request_answer what) {
 }
 
 void node::on_called_off(connection_id from, correlation_id id) {
-  if (const auto by = requests_.answered(from, id))
+  if (const auto by = requests_.called_off(from, id))
     outputs_.push_back(call_off_request{*by, from, id});
   if (from == own_connection) {
     no_longer_own(id);

@@ -4,8 +4,10 @@
 // peers' requests; drop when a connection ends.
 #pragma once
 
+#include "postbus/bus/limits.hpp"
 #include "postbus/bus/peer_table.hpp"
 #include "postbus/bus/request.hpp"
+#include "postbus/bus/request_place.hpp"
 
 #include <cstdint>
 #include <map>
@@ -28,9 +30,6 @@ public:
     std::uint32_t frame_bytes_max = 0;
   };
 
-  /// `bytes_max`: of the peers' requests together, beyond which new ones are turned away.
-  explicit request_table(std::size_t bytes_max) noexcept : served_bytes_max_(bytes_max) {}
-
   // -- we ask -----------------------------------------------------------------------
 
   /// A place for a request of `body_bytes` over `over`; `congested` or `too_large` when the peer takes
@@ -46,10 +45,16 @@ public:
 
   // -- peers ask ----------------------------------------------------------------------
 
-  /// A request of a peer, for a handler. False when there is no memory for it.
-  [[nodiscard]] bool serve(connection_id from, correlation_id id, handler_id by, std::size_t bytes);
-  /// It is answered, or called off. The handler that had it.
+  /// A request of a peer, for a handler, who holds what this returns for as long as the request. Null when there
+  /// is no memory for it: handlers hold `node_received_bytes_max` of all peers' together, or as much of this
+  /// one's as it may have open. What was called off counts until it is let go, so a peer that gives up and
+  /// asks again fills no handler's mailbox.
+  [[nodiscard]] std::shared_ptr<request_place> serve(connection_id from, const request& what,
+                                                     handler_id by, const limits& most);
+  /// Its handler has answered. The one that had it.
   std::optional<handler_id> answered(connection_id from, correlation_id id);
+  /// Nobody waits for the answer any more. The handler that has it.
+  std::optional<handler_id> called_off(connection_id from, correlation_id id);
 
   // -- the end --------------------------------------------------------------------------
 
@@ -72,18 +77,19 @@ private:
   };
   struct service {
     handler_id by = 0;
-    std::size_t bytes = 0;
+    std::weak_ptr<request_place> place;
   };
   struct traffic {
     std::set<correlation_id> asked;
     std::uint64_t asked_bytes = 0;
     std::map<correlation_id, service> served;
+    std::shared_ptr<requests_held> held; // by handlers, of the peer's; made with the first
   };
 
+  [[nodiscard]] std::optional<service> take(connection_id from, correlation_id id);
   void forget_if_quiet(connection_id over);
 
-  std::size_t served_bytes_max_;
-  std::size_t served_bytes_ = 0;
+  std::shared_ptr<requests_held> held_ = std::make_shared<requests_held>();
   correlation_id last_id_ = 0;
   std::unordered_map<correlation_id, asked> asked_;
   std::unordered_map<connection_id, traffic> connections_; // those with anything open

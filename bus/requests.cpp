@@ -43,8 +43,10 @@ requests::requests(const limits& bounds, std::uint32_t frame_bytes_max) noexcept
     frame_bytes_max_(frame_bytes_max), answers_bytes_max_(bounds.outbox_bytes_max),
     box_(without_bounds(bounds)) {}
 
-void requests::push(frame_header header, std::span<const std::byte> prefix, const payload& body) {
+void requests::push(frame_header header, std::span<const std::byte> prefix, const payload& body,
+                    std::size_t answers) {
   box_.push(outbox::lane::data, header, prefix, body);
+  boxed_.push_back(answers);
 }
 
 // -- we ask -----------------------------------------------------------------------
@@ -57,7 +59,7 @@ void requests::ask(const request& what, time_point now) {
     times_.emplace(what.deadline, what.id | ours_bit);
   const auto prefix = encode_request_prefix(what.id, what.deadline - now);
   push({.kind = frame_kind::request, .flags = flags_for(what.opaque), .tag = what.tag}, prefix,
-       what.body);
+       what.body, 0);
 }
 
 void requests::no_longer_awaited(open& what) {
@@ -71,7 +73,7 @@ void requests::cancel(correlation_id id) {
   no_longer_awaited(found->second);
   times_.erase({found->second.deadline, id | ours_bit});
   push({.kind = frame_kind::cancel, .flags = codecs::frame_flag::correlated},
-       encode_correlation(id), {});
+       encode_correlation(id), {}, 0);
 }
 
 bool requests::settle(correlation_id id) {
@@ -89,10 +91,11 @@ bool requests::settle(correlation_id id) {
 errc requests::take(correlation_id id, std::size_t frame_bytes, time_point deadline) {
   if (asked_of_us_.contains(id))
     return errc::unexpected_frame;
-  if (asked_of_us_.size() >= count_max_ || asked_of_us_bytes_ >= bytes_max_)
+  if (places_ >= count_max_ || places_bytes_ >= bytes_max_)
     return errc::window_exceeded;
   asked_of_us_.emplace(id, open{deadline, frame_bytes, false});
-  asked_of_us_bytes_ += frame_bytes;
+  ++places_;
+  places_bytes_ += frame_bytes;
   if (deadline != never)
     times_.emplace(deadline, id);
   return errc::none;
@@ -103,26 +106,27 @@ void requests::answer(correlation_id id, const request_answer& what) {
   if (found == asked_of_us_.end())
     return;
   times_.erase({found->second.deadline, id});
-  asked_of_us_bytes_ -= found->second.frame_bytes;
+  const auto place = found->second.frame_bytes;
   asked_of_us_.erase(found);
   std::visit(overloaded{
                [&](const response& good) {
                  if (good.body.size() + correlation_bytes > frame_bytes_max_)
-                   return push_failure(id, {errc::too_large, 0, "the response"});
+                   return push_failure(id, {errc::too_large, 0, "the response"}, place);
                  if (!queue_empty() && box_.data_bytes() + good.body.size() > answers_bytes_max_)
-                   return push_failure(id, {errc::congested, 0, "too many answers wait"});
+                   return push_failure(id, {errc::congested, 0, "too many answers wait"}, place);
                  push(
                    {.kind = frame_kind::response, .flags = flags_for(good.opaque), .tag = good.tag},
-                   encode_correlation(id), good.body);
+                   encode_correlation(id), good.body, place);
                },
-               [&](const failure& no) { push_failure(id, no); },
+               [&](const failure& no) { push_failure(id, no, place); },
              },
              what);
 }
 
-void requests::push_failure(correlation_id id, const failure& what) {
+void requests::push_failure(correlation_id id, const failure& what, std::size_t answers) {
   const auto body = encode_failure_body(id, what);
-  push({.kind = frame_kind::failure, .flags = codecs::frame_flag::correlated}, body.bytes(), {});
+  push({.kind = frame_kind::failure, .flags = codecs::frame_flag::correlated}, body.bytes(), {},
+       answers);
 }
 
 // -- time -------------------------------------------------------------------------
@@ -138,7 +142,13 @@ std::optional<requests::due> requests::pop_due(time_point now) {
 // -- out --------------------------------------------------------------------------
 
 void requests::pull(fifo<outgoing>& wire, std::size_t bytes_max) {
-  (void)box_.take(wire, {bytes_max, UINT64_MAX});
+  const auto taken = box_.take(wire, {bytes_max, UINT64_MAX});
+  for (std::uint64_t frame = 0; frame < taken.frames; ++frame) {
+    const auto answered = boxed_.front();
+    boxed_.pop_front();
+    places_ -= answered > 0 ? 1 : 0;
+    places_bytes_ -= answered;
+  }
 }
 
 } // namespace postbus::bus
