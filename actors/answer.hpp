@@ -90,6 +90,11 @@ private:
 /// What the node itself needs to answer, beside the time it was given for the work.
 inline constexpr auto answer_time = std::chrono::seconds(2);
 
+/// How long to wait for an answer to what may take `within`.
+[[nodiscard]] constexpr duration with_answer_time(duration within) noexcept {
+  return within > duration::max() - answer_time ? within : within + answer_time;
+}
+
 /// What a call that blocks says on a loop.
 [[nodiscard]] inline error on_a_loop(const char* call) {
   return {errc::would_deadlock, blame::local, call};
