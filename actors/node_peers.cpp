@@ -1,5 +1,6 @@
 // node: the calls on a handle about the node itself, where it listens and who is connected. The rest
 // of the class is in node.cpp.
+#include "postbus/actors/answer.hpp"
 #include "postbus/actors/node.hpp"
 #include "postbus/actors/node_access.hpp"
 #include "postbus/actors/node_shell.hpp"
@@ -8,10 +9,9 @@
 
 namespace postbus {
 
-namespace {
+using actors::answer_time;
 
-// What the node itself needs to answer, beside the time it was given for the work.
-constexpr auto answer_time = std::chrono::seconds(2);
+namespace {
 
 // For the end of one connection, beside the time for draining it.
 constexpr auto close_time = std::chrono::seconds(10);

@@ -29,6 +29,10 @@ public:
   void opened() noexcept { ++opened_; }
   /// Messages came that nobody had subscribed to.
   void unclaimed(std::uint64_t messages) noexcept { count_drops(drop::unclaimed, {}, messages); }
+  /// Messages that were held for a peer are not sent.
+  void unsent(std::uint64_t messages) noexcept {
+    count_drops(drop::unsent, {errc::not_connected, blame::local}, messages);
+  }
   /// A connection is over. `was_linked`: it was told as connected.
   void ended(connection_id connection, const bus::ended& end, std::string address, bool dialed,
              bool was_linked);

@@ -1,13 +1,11 @@
 // request_table: the open requests of a node, over all its connections: who asked which peer, what
 // peers asked us, and how much of both there may be. Sends nothing, reads no clock.
-// Drive: open before a request is sent, close when its answer is in; serve and answered for the
-// peers' requests; drop when a connection ends.
+// Drive: open before a request is sent, close when its answer is in; serve, then answered or called_off
+// and let_go, for the peers' requests; drop when a connection ends.
 #pragma once
 
-#include "postbus/bus/limits.hpp"
 #include "postbus/bus/peer_table.hpp"
 #include "postbus/bus/request.hpp"
-#include "postbus/bus/request_place.hpp"
 
 #include <cstdint>
 #include <map>
@@ -30,6 +28,9 @@ public:
     std::uint32_t frame_bytes_max = 0;
   };
 
+  /// `bytes_max`: of the peers' requests together, beyond which new ones are turned away.
+  explicit request_table(std::size_t bytes_max) noexcept : served_bytes_max_(bytes_max) {}
+
   // -- we ask -----------------------------------------------------------------------
 
   /// A place for a request of `body_bytes` over `over`; `congested` or `too_large` when the peer takes
@@ -45,22 +46,31 @@ public:
 
   // -- peers ask ----------------------------------------------------------------------
 
-  /// A request of a peer, for a handler, who holds what this returns for as long as the request. Null when there
-  /// is no memory for it: handlers hold `node_received_bytes_max` of all peers' together, or as much of this
-  /// one's as it may have open. What was called off counts until it is let go, so a peer that gives up and
-  /// asks again fills no handler's mailbox.
-  [[nodiscard]] std::shared_ptr<request_place> serve(connection_id from, const request& what,
-                                                     handler_id by, const limits& most);
-  /// Its handler has answered. The one that had it.
-  std::optional<handler_id> answered(connection_id from, correlation_id id);
-  /// Nobody waits for the answer any more. The handler that has it.
-  std::optional<handler_id> called_off(connection_id from, correlation_id id);
+  /// What a request in a program's hands is charged beside its bytes.
+  static constexpr std::size_t overhead_bytes = 256;
+
+  /// A request that was called off: who has it, and its bytes.
+  struct called_off_request {
+    handler_id by = 0;
+    std::size_t bytes = 0;
+  };
+
+  /// A request of a peer, for a handler. False when there is no memory for it, or when the handler still
+  /// has `called_off_max` of this connection that were called off.
+  [[nodiscard]] bool serve(connection_id from, correlation_id id, handler_id by, std::size_t bytes,
+                           std::uint32_t called_off_max);
+  /// It is answered. False if nobody has it.
+  bool answered(connection_id from, correlation_id id);
+  /// Nobody waits for its answer any more. Its bytes stay charged until it is let go.
+  std::optional<called_off_request> called_off(connection_id from, correlation_id id);
+  /// The handler has let go of one that was called off, or whose connection is over.
+  void let_go(connection_id from, std::size_t bytes);
 
   // -- the end --------------------------------------------------------------------------
 
   struct dropped {
     std::vector<correlation_id> awaited; ///< Asked over it, with somebody who waits.
-    std::vector<std::pair<correlation_id, handler_id>> served; ///< Asked by the peer.
+    std::vector<std::pair<correlation_id, called_off_request>> served; ///< Asked by the peer.
   };
   /// The connection is over.
   [[nodiscard]] dropped drop(connection_id over);
@@ -75,21 +85,18 @@ private:
     std::size_t frame_bytes = 0;
     bool awaited = true;
   };
-  struct service {
-    handler_id by = 0;
-    std::weak_ptr<request_place> place;
-  };
+  using service = called_off_request; // as it will be
   struct traffic {
     std::set<correlation_id> asked;
     std::uint64_t asked_bytes = 0;
     std::map<correlation_id, service> served;
-    std::shared_ptr<requests_held> held; // by handlers, of the peer's; made with the first
+    std::uint32_t called_off = 0; ///< And not let go of.
   };
 
-  [[nodiscard]] std::optional<service> take(connection_id from, correlation_id id);
   void forget_if_quiet(connection_id over);
 
-  std::shared_ptr<requests_held> held_ = std::make_shared<requests_held>();
+  std::size_t served_bytes_max_;
+  std::size_t served_bytes_ = 0;
   correlation_id last_id_ = 0;
   std::unordered_map<correlation_id, asked> asked_;
   std::unordered_map<connection_id, traffic> connections_; // those with anything open

@@ -43,10 +43,8 @@ requests::requests(const limits& bounds, std::uint32_t frame_bytes_max) noexcept
     frame_bytes_max_(frame_bytes_max), answers_bytes_max_(bounds.outbox_bytes_max),
     box_(without_bounds(bounds)) {}
 
-void requests::push(frame_header header, std::span<const std::byte> prefix, const payload& body,
-                    std::size_t answers) {
+void requests::push(frame_header header, std::span<const std::byte> prefix, const payload& body) {
   box_.push(outbox::lane::data, header, prefix, body);
-  boxed_.push_back(answers);
 }
 
 // -- we ask -----------------------------------------------------------------------
@@ -59,7 +57,7 @@ void requests::ask(const request& what, time_point now) {
     times_.emplace(what.deadline, what.id | ours_bit);
   const auto prefix = encode_request_prefix(what.id, what.deadline - now);
   push({.kind = frame_kind::request, .flags = flags_for(what.opaque), .tag = what.tag}, prefix,
-       what.body, 0);
+       what.body);
 }
 
 void requests::no_longer_awaited(open& what) {
@@ -73,7 +71,7 @@ void requests::cancel(correlation_id id) {
   no_longer_awaited(found->second);
   times_.erase({found->second.deadline, id | ours_bit});
   push({.kind = frame_kind::cancel, .flags = codecs::frame_flag::correlated},
-       encode_correlation(id), {}, 0);
+       encode_correlation(id), {});
 }
 
 bool requests::settle(correlation_id id) {
@@ -91,11 +89,11 @@ bool requests::settle(correlation_id id) {
 errc requests::take(correlation_id id, std::size_t frame_bytes, time_point deadline) {
   if (asked_of_us_.contains(id))
     return errc::unexpected_frame;
-  if (places_ >= count_max_ || places_bytes_ >= bytes_max_)
+  if (asked_of_us_.size() + answers_waiting_.size() >= count_max_
+      || asked_of_us_bytes_ >= bytes_max_)
     return errc::window_exceeded;
   asked_of_us_.emplace(id, open{deadline, frame_bytes, false});
-  ++places_;
-  places_bytes_ += frame_bytes;
+  asked_of_us_bytes_ += frame_bytes;
   if (deadline != never)
     times_.emplace(deadline, id);
   return errc::none;
@@ -106,27 +104,33 @@ void requests::answer(correlation_id id, const request_answer& what) {
   if (found == asked_of_us_.end())
     return;
   times_.erase({found->second.deadline, id});
-  const auto place = found->second.frame_bytes;
+  asked_of_us_bytes_ -= found->second.frame_bytes;
   asked_of_us_.erase(found);
   std::visit(overloaded{
                [&](const response& good) {
                  if (good.body.size() + correlation_bytes > frame_bytes_max_)
-                   return push_failure(id, {errc::too_large, 0, "the response"}, place);
+                   return push_failure(id, {errc::too_large, 0, "the response"});
                  if (!queue_empty() && box_.data_bytes() + good.body.size() > answers_bytes_max_)
-                   return push_failure(id, {errc::congested, 0, "too many answers wait"}, place);
-                 push(
+                   return push_failure(id, {errc::congested, 0, "too many answers wait"});
+                 push_answer(
                    {.kind = frame_kind::response, .flags = flags_for(good.opaque), .tag = good.tag},
-                   encode_correlation(id), good.body, place);
+                   encode_correlation(id), good.body);
                },
-               [&](const failure& no) { push_failure(id, no, place); },
+               [&](const failure& no) { push_failure(id, no); },
              },
              what);
 }
 
-void requests::push_failure(correlation_id id, const failure& what, std::size_t answers) {
+void requests::push_failure(correlation_id id, const failure& what) {
   const auto body = encode_failure_body(id, what);
-  push({.kind = frame_kind::failure, .flags = codecs::frame_flag::correlated}, body.bytes(), {},
-       answers);
+  push_answer({.kind = frame_kind::failure, .flags = codecs::frame_flag::correlated}, body.bytes(),
+              {});
+}
+
+void requests::push_answer(frame_header header, std::span<const std::byte> prefix,
+                           const payload& body) {
+  answers_waiting_.push_back(frames_pulled_ + box_.data_frames());
+  push(header, prefix, body);
 }
 
 // -- time -------------------------------------------------------------------------
@@ -142,13 +146,9 @@ std::optional<requests::due> requests::pop_due(time_point now) {
 // -- out --------------------------------------------------------------------------
 
 void requests::pull(fifo<outgoing>& wire, std::size_t bytes_max) {
-  const auto taken = box_.take(wire, {bytes_max, UINT64_MAX});
-  for (std::uint64_t frame = 0; frame < taken.frames; ++frame) {
-    const auto answered = boxed_.front();
-    boxed_.pop_front();
-    places_ -= answered > 0 ? 1 : 0;
-    places_bytes_ -= answered;
-  }
+  frames_pulled_ += box_.take(wire, {bytes_max, UINT64_MAX}).frames;
+  while (!answers_waiting_.empty() && answers_waiting_.front() < frames_pulled_)
+    answers_waiting_.pop_front();
 }
 
 } // namespace postbus::bus

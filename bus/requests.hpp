@@ -32,9 +32,10 @@ public:
 
   // -- the peer asks ------------------------------------------------------------------
 
-  /// A request of `frame_bytes` arrived. `none`, or what the peer did wrong.
+  /// A request of `frame_bytes` arrived. `none`, or what the peer did wrong. It takes a place until its
+  /// answer is pulled.
   [[nodiscard]] errc take(correlation_id id, std::size_t frame_bytes, time_point deadline);
-  /// True while the peer's request is not answered. It keeps its place until the answer was pulled.
+  /// True while the peer's request is not answered.
   [[nodiscard]] bool is_asked(correlation_id id) const { return asked_of_us_.contains(id); }
   /// Queues the answer: the first counts, later ones are ignored. One that is too large for the peer,
   /// or finds too much waiting, is replaced by a failure that says so.
@@ -56,8 +57,6 @@ public:
 
   /// Moves frames to the back of `wire`, about `bytes_max` of them.
   void pull(fifo<outgoing>& wire, std::size_t bytes_max);
-  /// Gives back what an empty queue keeps.
-  void shrink() noexcept { boxed_.shrink(); }
 
   // -- state ------------------------------------------------------------------------
 
@@ -79,10 +78,10 @@ private:
   };
   using table = std::unordered_map<correlation_id, open>;
 
-  // `answers`: the frame bytes of the request that it answers; 0 for one that answers none.
-  void push(codecs::frame_header header, std::span<const std::byte> prefix, const payload& body,
-            std::size_t answers);
-  void push_failure(correlation_id id, const failure& what, std::size_t answers);
+  void push(codecs::frame_header header, std::span<const std::byte> prefix, const payload& body);
+  void push_answer(codecs::frame_header header, std::span<const std::byte> prefix,
+                   const payload& body);
+  void push_failure(correlation_id id, const failure& what);
   void no_longer_awaited(open& what);
 
   std::uint32_t count_max_;
@@ -91,15 +90,14 @@ private:
   std::size_t answers_bytes_max_;
   table asked_by_us_;
   table asked_of_us_;
-  // Places that the peer's requests take: those not answered, and those whose answers wait in the box. The
-  // peer counts them, too, because it has no answer yet; and one that reads none cannot ask for more.
-  std::size_t places_ = 0;
-  std::uint64_t places_bytes_ = 0;
+  std::uint64_t asked_of_us_bytes_ = 0;
   std::size_t awaited_ = 0;
   std::set<std::pair<time_point, std::uint64_t>> times_; // the id, and above it whether it is ours
   outbox box_;
-  fifo<std::size_t>
-    boxed_; // for each frame in it: the frame bytes of the request that it answers, or 0
+  // To the peer a request is open until it has the answer. So is it here while that waits in the box:
+  // else who asks and reads nothing could have any number of answers pile up.
+  std::uint64_t frames_pulled_ = 0;
+  fifo<std::uint64_t> answers_waiting_; // frames that leave the box before each
 };
 
 } // namespace postbus::bus

@@ -206,8 +206,6 @@ void session::tick(time_point now) {
   // A connection that is quiet for long owns no queues.
   events_.shrink();
   said_.shrink();
-  if (requests_)
-    requests_->shrink();
   settle();
   if (is_live() && now > later(deadline(), bounds_->keepalive_time))
     forgive(now);

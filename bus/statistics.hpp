@@ -82,7 +82,7 @@ struct reason_count {
 
 /// How messages can come to nothing.
 enum class drop : std::uint8_t {
-  unclaimed,   ///< Received, and no program had subscribed to messages.
+  unclaimed,   ///< Received, and taken by no subscription, or by none that got it.
   unsent,      ///< Accepted, and never sent, because the connection ended.
   unconfirmed, ///< Sent, and nobody can say whether they arrived, because the connection ended.
 };

@@ -1,7 +1,6 @@
 // requests whose answers nobody reads: they keep their places, so that a peer that asks and gives up, again and
 // again, and reads nothing, fills no memory; an honest asker never comes near that bound.
 #include "postbus/bus/request_frames.hpp"
-#include "postbus/bus/request_table.hpp"
 #include "postbus/tests/support/session_pair.hpp"
 
 #include <doctest/doctest.h>
@@ -149,68 +148,6 @@ TEST_CASE(
     CHECK(!narrow.listener.end);
     CHECK(narrow.dialer.answers.size() == next - 1);
   }
-}
-
-// -- what handlers hold -----------------------------------------------------------------------
-
-TEST_CASE("a request that was called off keeps its place until its handler lets go of it") {
-  limits bounds;
-  bounds.requests_in_flight_max = 3;
-  bus::request_table table;
-  std::vector<std::shared_ptr<bus::request_place>> held;
-  for (bus::correlation_id id = 1; id <= 3; ++id) {
-    held.push_back(table.serve(7, question(id), 1, bounds));
-    REQUIRE(held.back() != nullptr);
-    CHECK(table.called_off(7, id) == bus::handler_id{1});
-  }
-  CHECK(table.served_count(7) == 0);
-  CHECK(table.serve(7, question(4), 1, bounds) == nullptr);
-  CHECK(table.serve(8, question(4), 1, bounds) != nullptr); // another peer's places are its own
-  held.pop_back();
-  const auto more = table.serve(7, question(3), 1, bounds); // the number may come again
-  CHECK(more != nullptr);
-  CHECK(table.serve(7, question(5), 1, bounds) == nullptr);
-  CHECK(table.answered(7, 3) == bus::handler_id{1});
-  CHECK(table.serve(7, question(5), 1, bounds) != nullptr); // answered: it may ask again
-}
-
-TEST_CASE("bytes of requests count until they are let go: of one peer, and of all together") {
-  limits bounds;
-  bounds.request_bytes_in_flight_max = 2'000'000;
-  bounds.node_received_bytes_max = 5'000'000;
-  bus::request_table table;
-  std::vector<std::shared_ptr<bus::request_place>> held;
-  const auto serve = [&](bus::connection_id from, bus::correlation_id id) {
-    held.push_back(table.serve(from, question(id, 1'000'000), 1, bounds));
-    return held.back() != nullptr;
-  };
-  for (bus::connection_id from = 1; from <= 2; ++from) {
-    CHECK(serve(from, 1));
-    CHECK(serve(from, 2));
-    CHECK(table.called_off(from, 1));
-    CHECK(!serve(from, 3));
-  }
-  (void)table.drop(1); // the connection is over, the handler still has what came over it
-  CHECK(!serve(3, 1));
-  held.front() = nullptr;
-  CHECK(serve(3, 1));
-  CHECK(table.answered(3, 1));
-  CHECK(!serve(3, 2)); // its memory is taken all the same
-}
-
-TEST_CASE(
-  "the first request is taken whatever its size, and small ones count with what they cost") {
-  limits bounds;
-  bounds.node_received_bytes_max = 1000;
-  bus::request_table table;
-  auto first = table.serve(1, question(1, 5000), 1, bounds);
-  CHECK(first != nullptr);
-  CHECK(table.serve(2, question(1, 0), 1, bounds) == nullptr);
-  first = nullptr;
-  std::vector<std::shared_ptr<bus::request_place>> held;
-  while (auto place = table.serve(1, question(static_cast<unsigned>(held.size()), 0), 1, bounds))
-    held.push_back(std::move(place));
-  CHECK(held.size() == 1000 / bus::request_place::own_bytes);
 }
 
 // -- time ---------------------------------------------------------------------------------------
