@@ -91,6 +91,11 @@ private:
 /// takes, for a loop may be busy, or its machine. Who waits longer is told `timeout`.
 inline constexpr auto answer_time = std::chrono::seconds(10);
 
+/// How long to wait for an answer to what may take `within`.
+[[nodiscard]] constexpr duration with_answer_time(duration within) noexcept {
+  return within > duration::max() - answer_time ? within : within + answer_time;
+}
+
 /// What a call that blocks says on a loop.
 [[nodiscard]] inline error on_a_loop(const char* call) {
   return {errc::would_deadlock, blame::local, call};

@@ -9,6 +9,7 @@
 
 namespace postbus::actors {
 
+class handling_function;
 struct socket_box; // an open, connected socket on its way to its connection actor
 class recipient;
 class node_shell;
@@ -145,7 +146,7 @@ struct ask_handle {
   answer<handler> reply;
 };
 struct ask_handle_function {
-  std::function<void(const incoming_request&)> what;
+  std::shared_ptr<handling_function> what;
   std::vector<tag_range> tags;
   answer<handler> reply;
 };
@@ -153,6 +154,7 @@ struct ask_handle_function {
 struct last_request {};
 struct ask_stop_handling {
   std::uint64_t id = 0;
+  std::shared_ptr<handling_function> what = nullptr; ///< Instead of the id, which nobody was told.
 };
 /// From whoever holds a peer's request.
 struct ask_respond {

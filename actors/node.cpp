@@ -12,14 +12,6 @@ namespace postbus {
 using actors::answer_time;
 using actors::on_a_loop;
 
-namespace {
-
-duration later_by_answer_time(duration within) {
-  return within > duration::max() - answer_time ? within : within + answer_time;
-}
-
-} // namespace
-
 // -- sender -----------------------------------------------------------------------
 
 template <class Body>
@@ -81,7 +73,7 @@ result<node_id> node::connect(std::string_view endpoint, duration within) const 
     return on_a_loop("connect");
   const actors::waiting_thread<node_id> here;
   access_->shell()->wake(actors::ask_connect{std::string(endpoint), within, here.make_answer()});
-  return here.wait(later_by_answer_time(within));
+  return here.wait(actors::with_answer_time(within));
 }
 
 result<connection_request> node::connect_request(std::string_view endpoint, duration within) const {
@@ -89,7 +81,7 @@ result<connection_request> node::connect_request(std::string_view endpoint, dura
     return on_a_loop("connect_request");
   const actors::waiting_thread<connection_request> here;
   access_->shell()->wake(actors::ask_look{std::string(endpoint), within, here.make_answer()});
-  return here.wait(later_by_answer_time(within));
+  return here.wait(actors::with_answer_time(within));
 }
 
 result<node_id> node::connect(const connection_request& request, duration within) const {
@@ -122,8 +114,8 @@ bool node::reject(const connection_request& request, std::string_view reason) co
 }
 
 bool node::answer_incoming(decide what) const {
-  if (actors::loop::on_any())
-    return false;
+  if (actors::loop::on_any()) // where nothing may wait for what comes of it
+    return access_->shell()->wake(actors::ask_decide{std::move(what), {}});
   const actors::waiting_thread<bool> here;
   access_->shell()->wake(actors::ask_decide{std::move(what), here.make_answer()});
   return here.wait(answer_time).value_or(false);
@@ -153,8 +145,10 @@ result<void> node::close(duration drain) const {
     return on_a_loop("close");
   access_->shell()->wake(actors::ask_close{{drain, errc::closed}});
   // The core ends within the drain, the linger time and one second more.
-  if (!access_->wait_closed_until(
-        later(later(actors::steady_now(), drain), std::chrono::seconds(10))))
+  const auto in_time =
+    access_->wait_closed_until(later(later(actors::steady_now(), drain), std::chrono::seconds(10)));
+  access_->end_functions(); // in any case: what they refer to may go now
+  if (!in_time)
     return error{errc::timeout, blame::local, "closing the node"};
   return {};
 }

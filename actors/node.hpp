@@ -68,7 +68,8 @@ private:
 
 /// How to ask.
 struct request_options {
-  std::uint16_t tag = 0; ///< For the handler: which one has it depends on the tag.
+  /// For the handler: which one has it depends on the tag. Unset: that of the value's type, or 0.
+  std::optional<std::uint16_t> tag = std::nullopt;
   duration within = std::chrono::seconds(10); ///< Then the answer is `timeout`.
 };
 
@@ -82,7 +83,8 @@ public:
   /// Waits for the answer, which is given once. `timeout` when it is not there `within`: it may be waited for
   /// again. `would_deadlock` on a loop.
   [[nodiscard]] result<reply> wait(duration within);
-  /// Nobody waits any more; the handler is told, and the answer is `canceled` unless it is there already.
+  /// Nobody waits any more; the handler is told, and the answer is `canceled` unless it is there already. May be
+  /// called while another thread waits.
   void cancel();
 
 private:
@@ -129,9 +131,9 @@ public:
   listen_defaults(duration within = std::chrono::seconds(10)) const;
   /// Where this node listens, as `listen` answered.
   [[nodiscard]] std::vector<std::string> addresses() const;
-  /// Listens there no more; connections that came in stay. False if it did not listen there. The
-  /// endpoint is free for others then.
-  bool stop_listening(std::string_view endpoint) const;
+  /// Listens there no more; connections that came in stay. The endpoint is free for others then.
+  /// `bad_option` if it did not listen there, `would_deadlock`.
+  result<void> stop_listening(std::string_view endpoint) const;
 
   /// True while messages may be sent to `peer`. Never waits, as the next three do not.
   [[nodiscard]] bool is_connected(const node_id& peer) const;
@@ -153,8 +155,8 @@ public:
   result<void> keep_connected(const postbus::keep_connected& what) const;
   result<void> keep_connected(std::string_view endpoint) const;
   /// Keeps it no more. A connection stays as it is; what was held for a missing one is told as `unsent`.
-  /// False if it was not kept.
-  bool stop_keeping(std::string_view endpoint) const;
+  /// `bad_option` if it was not kept, `would_deadlock`.
+  result<void> stop_keeping(std::string_view endpoint) const;
 
   /// What peers are shown before they decide, from now on. `bad_option` above 8 KiB.
   result<void> init_message(payload init) const;
@@ -212,7 +214,8 @@ public:
   /// What became of a subscription's messages. `bad_option` when there is none, or no more.
   [[nodiscard]] result<subscription_counters> counters(subscription of) const;
 
-  /// Answers a `connection_request`, and does not wait for what comes of it. False if it was too late.
+  /// Answers a `connection_request`, and does not wait for what comes of it. False if it was too late. On a
+  /// loop, where nothing may wait for the node, the answer is passed on: then false means that it is closed.
   bool accept(const connection_request& request) const;
   bool reject(const connection_request& request, std::string_view reason) const;
 
@@ -234,12 +237,19 @@ public:
   /// Has an actor handle requests, as the message of the same name does. `bad_option` without one.
   result<handler> handle(const handle_requests& what) const;
   /// The same with a function, which is called with one request at a time, on the actor system's threads.
-  /// One that throws has failed with `handler_lost` and the exception's words, and is called again.
+  /// One that throws has failed with `handler_lost` and the exception's words, and is called again. While it
+  /// waits, the requests behind it wait: one that asks back must not do so with `request`, when the answer
+  /// may need a request back; it passes the `incoming_request` on to an actor that asks. `bad_option`: a range
+  /// of tags that ends before it begins.
+  /// Once `stop_handling`, `close` or the runtime's destructor has returned it is not called any more, nor
+  /// running: they wait for a call that runs, however long it takes; but not when a handling function itself
+  /// calls them.
   template <std::invocable<const incoming_request&> Function>
   result<handler> handle(Function what, const std::vector<tag_range>& tags = {}) const {
     return handle_by_function(std::move(what), tags);
   }
-  /// No more requests go to a handler; those that it has it may answer.
+  /// No more requests go to a handler; those that it has it may answer. A function is not called any more: what
+  /// waits for it has failed with `handler_lost`. Waits for a call that runs, but not on a loop.
   void stop_handling(handler which) const;
 
   /// What the node and its connections have done so far. `timeout` when they have not answered within
@@ -255,7 +265,8 @@ public:
   [[nodiscard]] result<caf::actor>
   spawn_on_loop(std::function<caf::behavior(caf::event_based_actor*)> what) const;
 
-  /// Closes: what is queued leaves and is taken, within `drain`. Ok once everything is closed.
+  /// Closes: what is queued leaves and is taken, within `drain`. Ok once everything is closed, and no handling
+  /// function runs.
   result<void> close(duration drain = std::chrono::seconds(5)) const;
 
   /// The actor, for `self->request(node.actor(), 5s, postbus::connect{endpoint})`. Empty once the node is closed.
@@ -270,6 +281,8 @@ private:
                                      const std::vector<tag_range>& tags) const;
   [[nodiscard]] pending_reply start_packed(result<send_request> what,
                                            const request_options& how) const;
+  [[nodiscard]] result<reply> request_packed(result<send_request> what,
+                                             const request_options& how) const;
   [[nodiscard]] std::vector<send_outcome> send_body_to(std::span<const node_id> peers,
                                                        const payload& body, bool opaque,
                                                        const send_options& how) const;
@@ -326,7 +339,7 @@ pending_reply node::start_request(const node_id& to, const T& value, request_opt
 
 template <class T>
 result<reply> node::request(const node_id& to, const T& value, request_options how) const {
-  return start_request(to, value, how).wait(duration::max());
+  return request_packed(send_request::of(to, value, how.tag), how);
 }
 
 } // namespace postbus

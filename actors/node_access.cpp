@@ -53,6 +53,16 @@ node_id node_access::peer_at(std::string_view endpoint) const {
   return fits ? found->second : node_id{};
 }
 
+void node_access::end_functions() {
+  std::map<std::uint64_t, std::shared_ptr<handling_function>> all;
+  {
+    std::lock_guard guard(mutex_);
+    all = functions_;
+  }
+  for (const auto& [handler, each] : all)
+    each->end();
+}
+
 void node_access::forget(const node_id& peer) {
   std::lock_guard guard(mutex_);
   std::erase_if(dialed_, [&](const auto& each) { return each.second == peer; });

@@ -2,12 +2,14 @@
 // links, and whom to ask. Once the node is closed everything answers so, without an actor or a system.
 #pragma once
 
+#include "postbus/actors/handling_function.hpp"
 #include "postbus/actors/link.hpp"
 #include "postbus/actors/messages.hpp"
 #include "postbus/actors/refusal_counts.hpp"
 
 #include <atomic>
 #include <condition_variable>
+#include <map>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -70,6 +72,24 @@ public:
     }
     closing_done_.notify_all();
   }
+  /// A function handles requests from now on, until its actor has made its last call.
+  void function_began(std::uint64_t handler, std::shared_ptr<handling_function> what) {
+    std::lock_guard guard(mutex_);
+    functions_.emplace(handler, std::move(what));
+  }
+  void function_ended(std::uint64_t handler) {
+    std::lock_guard guard(mutex_);
+    functions_.erase(handler);
+  }
+  /// Null when there is none, or no more.
+  [[nodiscard]] std::shared_ptr<handling_function> function(std::uint64_t handler) const {
+    std::lock_guard guard(mutex_);
+    const auto found = functions_.find(handler);
+    return found == functions_.end() ? nullptr : found->second;
+  }
+  /// Ends all of them, and waits for those that run.
+  void end_functions();
+
   /// What senders were refused.
   [[nodiscard]] refusal_counts& refused() noexcept { return refused_; }
   [[nodiscard]] bool wait_closed_until(time_point deadline) {
@@ -88,6 +108,7 @@ private:
   std::condition_variable closing_done_;
   node_actor actor_;
   bool closed_ = false;
+  std::map<std::uint64_t, std::shared_ptr<handling_function>> functions_; // that may be called
   std::vector<std::string> addresses_;
   std::unordered_map<std::string, node_id> dialed_; // by transport, host and port
 };

@@ -27,6 +27,15 @@ result<T> ask_node(actors::node_access& at, const char* call, duration within, S
   return here.wait(within);
 }
 
+// What was to be ended, as the node's actor answers it.
+result<void> unless_there_was_none(const result<bool>& there_was, const char* words) {
+  if (!there_was)
+    return there_was.error();
+  if (!*there_was)
+    return error{errc::bad_option, blame::local, words};
+  return {};
+}
+
 } // namespace
 
 // -- settings -----------------------------------------------------------------------
@@ -63,12 +72,13 @@ std::vector<std::string> node::addresses() const {
   return access_->addresses();
 }
 
-bool node::stop_listening(std::string_view endpoint) const {
-  return ask_node<bool>(*access_, "stop_listening", answer_time,
-                        [text = std::string(endpoint)](auto& at, const auto& reply) {
-                          at.start_stopping(text, reply);
-                        })
-    .value_or(false);
+result<void> node::stop_listening(std::string_view endpoint) const {
+  return unless_there_was_none(
+    ask_node<bool>(*access_, "stop_listening", answer_time,
+                   [text = std::string(endpoint)](auto& at, const auto& reply) {
+                     at.start_stopping(text, reply);
+                   }),
+    "it does not listen there");
 }
 
 // -- peers ----------------------------------------------------------------------------
@@ -113,12 +123,13 @@ result<void> node::keep_connected(std::string_view endpoint) const {
   return keep_connected(postbus::keep_connected{std::string(endpoint)});
 }
 
-bool node::stop_keeping(std::string_view endpoint) const {
-  return ask_node<bool>(*access_, "stop_keeping", answer_time,
-                        [text = std::string(endpoint)](auto& at, const auto& reply) {
-                          reply(at.keep_no_more(text));
-                        })
-    .value_or(false);
+result<void> node::stop_keeping(std::string_view endpoint) const {
+  return unless_there_was_none(
+    ask_node<bool>(*access_, "stop_keeping", answer_time,
+                   [text = std::string(endpoint)](auto& at, const auto& reply) {
+                     reply(at.keep_no_more(text));
+                   }),
+    "it is not kept");
 }
 
 // -- sending --------------------------------------------------------------------------

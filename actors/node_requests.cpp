@@ -1,10 +1,13 @@
 // node_requests: the calls on a node handle that ask other nodes, or handle what those ask. The rest of
 // the class is in node.cpp.
 #include "postbus/actors/answer.hpp"
+#include "postbus/actors/handling_function.hpp"
 #include "postbus/actors/internal_messages.hpp"
 #include "postbus/actors/loop.hpp"
 #include "postbus/actors/node.hpp"
 #include "postbus/actors/node_access.hpp"
+
+#include <atomic>
 
 namespace postbus {
 
@@ -17,7 +20,7 @@ struct pending_reply::state {
   std::shared_ptr<actors::node_access> from;
   std::uint64_t key = 0;
   actors::waiting_thread<reply> here;
-  bool taken = false;
+  std::atomic<bool> taken{false}; // by one thread, while another may cancel
 
   void cancel() const {
     if (!taken)
@@ -50,7 +53,8 @@ result<reply> pending_reply::wait(duration within) {
     return on_a_loop("pending_reply::wait");
   if (!state_->here.is_answered(within))
     return error{errc::timeout, blame::local, "the answer is not there yet"};
-  state_->taken = true;
+  if (state_->taken.exchange(true))
+    return error{errc::bad_option, blame::local, "the answer was taken before"};
   return state_->here.take();
 }
 
@@ -78,13 +82,20 @@ pending_reply node::start_packed(result<send_request> what, const request_option
 
 pending_reply node::start_request_bytes(const node_id& to, payload bytes,
                                         request_options how) const {
-  return start_packed(send_request{.to = to, .body = std::move(bytes), .tag = how.tag}, how);
+  return start_packed(send_request{.to = to, .body = std::move(bytes), .tag = how.tag.value_or(0)},
+                      how);
+}
+
+result<reply> node::request_packed(result<send_request> what, const request_options& how) const {
+  if (actors::loop::on_any())
+    return on_a_loop("request");
+  // The node answers in time; should it stand still, the caller does not stand with it.
+  return start_packed(std::move(what), how).wait(actors::with_answer_time(how.within));
 }
 
 result<reply> node::request_bytes(const node_id& to, payload bytes, request_options how) const {
-  if (actors::loop::on_any())
-    return on_a_loop("request");
-  return start_request_bytes(to, std::move(bytes), how).wait(duration::max());
+  return request_packed(
+    send_request{.to = to, .body = std::move(bytes), .tag = how.tag.value_or(0)}, how);
 }
 
 // -- node: handling ---------------------------------------------------------------------------
@@ -105,13 +116,21 @@ result<handler> node::handle_by_function(std::function<void(const incoming_reque
     return error{errc::bad_option, blame::local, "no function"};
   if (actors::loop::on_any())
     return on_a_loop("handle");
+  const auto function = std::make_shared<actors::handling_function>(std::move(what));
   const actors::waiting_thread<handler> here;
-  access_->shell()->wake(actors::ask_handle_function{std::move(what), tags, here.make_answer()});
-  return here.wait(answer_time);
+  access_->shell()->wake(actors::ask_handle_function{function, tags, here.make_answer()});
+  auto made = here.wait(answer_time);
+  if (!made) { // whoever has stopped waiting wants no calls: what they would refer to may be gone
+    function->end();
+    access_->shell()->wake(actors::ask_stop_handling{0, function});
+  }
+  return made;
 }
 
 void node::stop_handling(handler which) const {
   access_->shell()->wake(actors::ask_stop_handling{which.id});
+  if (const auto function = access_->function(which.id))
+    actors::loop::on_any() ? function->end_soon() : function->end();
 }
 
 } // namespace postbus

@@ -152,19 +152,22 @@ caf::message_handler node_shell::user_handlers() {
     [this](const handle_requests& what) -> caf::result<handler> {
       if (!what.by)
         return to_caf({errc::bad_option, blame::local, "no handler"});
-      return start_handling(what);
+      auto made = start_handling(what);
+      if (!made)
+        return to_caf(made.error());
+      return *made;
     },
     [this](const stop_handling& what) { return end_handling(what.which.id); },
     // -- from handles on plain threads
     [this](const ask_request& ask) {
-      start_request(ask.what, {0, ask.what.key}, ask.told);
+      start_request(ask.what, {handles, ask.what.key}, ask.told);
     },
     [this](const ask_cancel& ask) {
-      give_up_request({0, ask.key});
+      give_up_request({handles, ask.key});
     },
     [this](const ask_handle& ask) { ask.reply(start_handling(ask.what)); },
     [this](const ask_handle_function& ask) { ask.reply(start_function(ask)); },
-    [this](const ask_stop_handling& ask) { end_handling(ask.id); },
+    [this](const ask_stop_handling& ask) { end_handling(ask.what ? id_of(*ask.what) : ask.id); },
     [this](const ask_respond& what) { respond(what); },
     [this](const request_let_go& gone) { core_.let_go(gone.connection, gone.bytes); },
     [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },

@@ -82,6 +82,7 @@ private:
                                      std::shared_ptr<recipient> who);
   bool stop_telling(bus::subscription_id id);
   void end_with(const caf::actor& subscriber, bus::subscription_id id);
+  void watch(const caf::actor& whom);
   void on_subscriber_over(caf::actor_id who);
   [[nodiscard]] result<subscription_counters> count(bus::subscription_id id) const;
   bool settle_request(const decide& what);
@@ -92,13 +93,16 @@ private:
   [[nodiscard]] caf::typed_response_promise<T> promise(answer<T>& reply);
 
   // -- requests: node_shell_requests.cpp --------------------------------------------------
-  /// An actor's id, 0 for handles; and the key that it chose.
+  /// An actor's id, 0 for what has no sender, `handles` for those; and the key that it chose.
   using asker = std::pair<std::uint64_t, std::uint64_t>;
+  static constexpr std::uint64_t handles = UINT64_MAX; // no actor's
   void start_request(const send_request& what, const asker& who, const answer<reply>& told);
   bool give_up_request(const asker& who);
-  handler start_handling(const handle_requests& what);
-  handler start_function(const ask_handle_function& what);
+  result<handler> start_handling(const handle_requests& what);
+  result<handler> start_function(const ask_handle_function& what);
+  [[nodiscard]] bus::handler_id id_of(const handling_function& what) const;
   bool end_handling(bus::handler_id id);
+  void end_handlers_of(caf::actor_id who);
   void respond(const ask_respond& what);
   void hand_over(bus::node::hand_over_request& what);
   void call_off(const bus::node::call_off_request& what);
@@ -158,7 +162,8 @@ private:
   std::uint64_t last_listener_ = 0;
   std::unordered_map<node_id, std::shared_ptr<actors::link>> holds_; // for peers that stay
   std::unordered_map<bus::subscription_id, audience> audiences_;
-  std::unordered_map<caf::actor_id, std::set<bus::subscription_id>> subscribers_; // until they end
+  std::unordered_map<caf::actor_id, std::set<bus::subscription_id>> subscribers_;
+  std::set<caf::actor_id> watched_; // subscribers and handlers, until they end
   struct question {
     asker who;
     answer<reply> told;
@@ -168,7 +173,7 @@ private:
   struct registration {
     caf::actor by;
     bool tell_called_off = false;
-    bool is_function = false; ///< Its actor is this node's own.
+    std::shared_ptr<handling_function> function = nullptr; ///< Its actor is this node's own.
   };
   std::unordered_map<bus::handler_id, registration> handlers_;
   std::map<std::pair<bus::connection_id, bus::correlation_id>, std::weak_ptr<const request_ticket>>

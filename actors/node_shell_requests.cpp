@@ -43,40 +43,61 @@ void node_shell::take_answer(bus::node::answer_request& what) {
 
 // -- peers ask --------------------------------------------------------------------------------
 
-handler node_shell::start_handling(const handle_requests& what) {
+result<handler> node_shell::start_handling(const handle_requests& what) {
+  if (auto fine = check_tags(what.tags); !fine)
+    return fine.error();
   const auto id = core_.add_handler(what.tags);
   handlers_.emplace(id, registration{what.by, what.tell_called_off});
-  what.by->attach_functor([shell = access_->shell(), id] { shell->wake(ask_stop_handling{id}); });
-  return {id};
+  watch(what.by);
+  return handler{id};
 }
 
-handler node_shell::start_function(const ask_handle_function& what) {
-  const auto by = system().spawn([call = what.what](caf::event_based_actor* self) -> caf::behavior {
-    return {
-      [call](const incoming_request& request) {
-        try {
-          call(request);
-        } catch (const std::exception& thrown) {
-          request_ticket::lose(request, thrown.what());
-        } catch (...) {
-          request_ticket::lose(request, "it threw something that is no exception");
-        }
-      },
-      [self](const last_request&) { self->quit(); },
-    };
-  });
+result<handler> node_shell::start_function(const ask_handle_function& what) {
+  if (auto fine = check_tags(what.tags); !fine)
+    return fine.error();
+  if (what.what->is_over())
+    return error{errc::timeout, blame::local, "nobody waits for it any more"};
   const auto id = core_.add_handler(what.tags);
-  handlers_.emplace(id, registration{by, false, true});
-  return {id};
+  access_->function_began(id, what.what);
+  const auto by = system().spawn(
+    [id, of = access_, called = what.what](caf::event_based_actor* self) -> caf::behavior {
+      return {
+        [called](const incoming_request& request) { called->call(request); },
+        [self, id, of](const last_request&) {
+          of->function_ended(id);
+          self->quit();
+        },
+      };
+    });
+  handlers_.emplace(id, registration{by, false, what.what});
+  return handler{id};
+}
+
+bus::handler_id node_shell::id_of(const handling_function& what) const {
+  for (const auto& [id, each] : handlers_)
+    if (each.function.get() == &what)
+      return id;
+  return 0;
 }
 
 bool node_shell::end_handling(bus::handler_id id) {
   if (!core_.remove_handler(id))
     return false;
   const auto gone = handlers_.extract(id);
-  if (gone.mapped().is_function)
+  if (const auto& function = gone.mapped().function) {
+    function->end_soon();
     post(gone.mapped().by, last_request{});
+  }
   return true;
+}
+
+void node_shell::end_handlers_of(caf::actor_id who) {
+  std::vector<bus::handler_id> its;
+  for (const auto& [id, each] : handlers_)
+    if (each.by.id() == who)
+      its.push_back(id);
+  for (const auto id : its)
+    end_handling(id);
 }
 
 void node_shell::hand_over(bus::node::hand_over_request& what) {
@@ -113,8 +134,10 @@ void node_shell::leave_requests() {
       ticket->call_off();
   handed_over_.clear();
   for (const auto& [id, each] : handlers_)
-    if (each.is_function)
+    if (each.function) {
+      each.function->end_soon();
       post(each.by, last_request{});
+    }
   handlers_.clear();
 }
 

@@ -31,17 +31,22 @@ bool node_shell::stop_telling(bus::subscription_id id) {
   return known;
 }
 
-// What is attached to an actor stays until that ends, so it is attached once, however often the actor
-// subscribes. It holds no more of the node than whom to tell.
 void node_shell::end_with(const caf::actor& whom, bus::subscription_id id) {
-  const auto [its, is_new] = subscribers_.try_emplace(whom.id());
-  its->second.insert(id);
-  if (is_new)
+  subscribers_[whom.id()].insert(id);
+  watch(whom);
+}
+
+// What is attached to an actor stays until that ends, so it is attached once, however often the actor
+// subscribes or handles. It holds no more of the node than whom to tell.
+void node_shell::watch(const caf::actor& whom) {
+  if (watched_.insert(whom.id()).second)
     whom->attach_functor(
       [shell = access_->shell(), who = whom.id()] { shell->wake(subscriber_over{who}); });
 }
 
 void node_shell::on_subscriber_over(caf::actor_id who) {
+  watched_.erase(who);
+  end_handlers_of(who);
   const auto found = subscribers_.find(who);
   if (found == subscribers_.end())
     return;

@@ -5,9 +5,11 @@
 #include "postbus/actors/caf.hpp"
 #include "postbus/actors/incoming_request.hpp"
 #include "postbus/bus/tag_range.hpp"
+#include "postbus/codecs/message_type.hpp"
 
 #include <chrono>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 namespace postbus {
@@ -24,14 +26,16 @@ struct send_request {
   std::uint64_t key =
     0; ///< Of the asking actor's choice, for `cancel_request`; 0: it will not cancel.
 
-  /// One that carries a value; an error when the value cannot be packed.
+  /// One that carries a value, with the tag of its type unless you name another; an error when the value
+  /// cannot be packed.
   template <class T>
   [[nodiscard]] static result<send_request> of(const node_id& to, const T& value,
-                                               std::uint16_t tag = 0) {
+                                               std::optional<std::uint16_t> tag = std::nullopt) {
     codecs::byte_buffer packed;
     if (auto done = actors::pack_any(packed, value); !done)
       return done.error();
-    return send_request{.to = to, .body = packed.release(), .tag = tag, .opaque = false};
+    return send_request{
+      .to = to, .body = packed.release(), .tag = tag.value_or(tag_of<T>()), .opaque = false};
   }
 };
 
@@ -42,7 +46,7 @@ struct cancel_request {
 };
 
 /// Handle requests: the actor gets each as an `incoming_request`. Answered with a `handler`, which is needed
-/// to end it only. An actor that dies is forgotten, and what it has not answered has failed.
+/// to end it only; or with `bad_option`: a range of tags that ends before it begins. An actor that dies is forgotten, and what it has not answered has failed.
 struct handle_requests {
   caf::actor by;
   std::vector<tag_range> tags =
@@ -55,7 +59,8 @@ struct handler {
   std::uint64_t id = 0;
 };
 
-/// No more requests go to a handler; those that it has it may answer. Answered with whether there was one.
+/// No more requests go to a handler; those that it has it may answer. Answered with whether there was one. A
+/// function is not called again, but may still run: the call `node::stop_handling` waits for that.
 struct stop_handling {
   handler which;
 };

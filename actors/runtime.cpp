@@ -110,6 +110,8 @@ runtime::~runtime() {
       each->shell()->wake(actors::ask_end{});
   for (const auto& each : open)
     (void)each->wait_closed_until(later(drained, 2 * reset_time));
+  for (const auto& each : open)
+    each->end_functions();
   // All are told before one is waited for, and all together have one time.
   for (const auto& each : parts_->loops)
     (void)each->finish({});

@@ -24,12 +24,13 @@ public:
     last = std::move(who_);
     who_ = nullptr;
   }
-  /// Sends `what`, from any thread.
+  /// Sends `what`, from any thread. False when nobody is there any more.
   template <class T>
-  void wake(T what) {
+  bool wake(T what) {
     std::lock_guard guard(mutex_);
     if (who_)
       post(who_, std::move(what));
+    return static_cast<bool>(who_);
   }
 
 private:

@@ -207,7 +207,7 @@ void session::tick(time_point now) {
   events_.shrink();
   said_.shrink();
   settle();
-  if (is_live() && now > deadline() + bounds_->keepalive_time)
+  if (is_live() && now > later(deadline(), bounds_->keepalive_time))
     forgive(now);
   tick_requests(now);
   switch (phase_) {

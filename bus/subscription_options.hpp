@@ -79,12 +79,7 @@ struct subscription_options {
   std::uint64_t queue_messages_max = 0;
 
   /// Ok, or `bad_option` with what is wrong: a range of tags whose last is before its first.
-  [[nodiscard]] result<void> check() const {
-    for (const auto& range : filter.tags)
-      if (range.last < range.first)
-        return error{errc::bad_option, blame::local, "a range of tags ends before it begins"};
-    return {};
-  }
+  [[nodiscard]] result<void> check() const { return check_tags(filter.tags); }
 };
 
 } // namespace bus

@@ -1,6 +1,8 @@
 // tag_range: which tags somebody wants, as runs of numbers.
 #pragma once
 
+#include "postbus/codecs/result.hpp"
+
 #include <algorithm>
 #include <cstdint>
 #include <vector>
@@ -30,6 +32,14 @@ struct tag_range {
   return wanted.empty() || std::any_of(wanted.begin(), wanted.end(), [&](const tag_range& each) {
            return each.contains(tag);
          });
+}
+
+/// Ok, or `bad_option`: a range whose last is before its first.
+[[nodiscard]] inline result<void> check_tags(const std::vector<tag_range>& wanted) {
+  if (std::any_of(wanted.begin(), wanted.end(),
+                  [](const tag_range& each) { return each.last < each.first; }))
+    return error{errc::bad_option, blame::local, "a range of tags ends before it begins"};
+  return {};
 }
 
 } // namespace postbus

@@ -86,8 +86,8 @@ TEST_CASE("a kept peer is connected again whenever it is back, and each change i
   CHECK(state.peer == other);
   CHECK(state.before == far.id);
 
-  CHECK(near.stop_keeping(far.at));
-  CHECK_FALSE(near.stop_keeping(far.at));
+  CHECK(near.stop_keeping(far.at).has_value());
+  CHECK_FALSE(near.stop_keeping(far.at).has_value());
   CHECK(near.is_connected(other));
   far.go();
   REQUIRE(next_event<disconnected>(inbox).has_value());
@@ -122,7 +122,7 @@ TEST_CASE(
   REQUIRE(near.keep_connected(*at).has_value());
   CHECK(next_state(inbox).status == keep_status::connected);
   CHECK(inbox.next_event(1200ms).error() == errc::timeout);
-  CHECK(near.stop_keeping(*at));
+  CHECK(near.stop_keeping(*at).has_value());
   const auto gone = next_event<disconnected>(inbox);
   REQUIRE(gone.has_value());
   CHECK(gone->reason == errc::idle);
@@ -180,8 +180,8 @@ TEST_CASE("a peer that dials while it is kept counts as connected") {
     CHECK(other.connection_count() == 1);
     CHECK(one.send(other.id(), round) == send_outcome::accepted);
     CHECK(other_inbox.next_message(patience)->as<int>().value_or(-1) == round);
-    REQUIRE(one.stop_keeping(*other_at));
-    REQUIRE(other.stop_keeping(*one_at));
+    REQUIRE(one.stop_keeping(*other_at).has_value());
+    REQUIRE(other.stop_keeping(*one_at).has_value());
     REQUIRE(one.close().has_value());
     REQUIRE(other.close().has_value());
   }
@@ -335,7 +335,7 @@ TEST_CASE(
     CHECK(near.send(far.id, "one", {.tag = 1}) == send_outcome::accepted);
     CHECK(near.send(far.id, "two", {.tag = 2}) == send_outcome::accepted);
     if (how == 0)
-      CHECK(near.stop_keeping(far.at));
+      CHECK(near.stop_keeping(far.at).has_value());
     else if (how == 1)
       far.come(node_id::random());
     else
