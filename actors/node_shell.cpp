@@ -105,7 +105,7 @@ caf::message_handler node_shell::user_handlers() {
     [this](const connect_to& ask) {
       answer<node_id> reply;
       auto promised = promise(reply);
-      open_request(ask.connection, reply);
+      open_request(ask, reply);
       return promised;
     },
     [this](const send_message& what) { return access_->refused().count(send_one(what)); },
@@ -169,7 +169,10 @@ caf::message_handler node_shell::user_handlers() {
     [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },
     [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
     [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },
-    [this](const ask_unsubscribe& ask) { stop_telling(ask.id); },
+    [this](const ask_unsubscribe& ask) {
+      cut_off(ask.id);
+      stop_telling(ask.id);
+    },
     [this](const ask_count& ask) { ask.reply(count(ask.which)); },
     [this](const subscriber_over& gone) { on_subscriber_over(gone.who); },
     [this](const forget_recipient& gone) {
@@ -180,13 +183,10 @@ caf::message_handler node_shell::user_handlers() {
         stop_telling(found->first);
     },
     [this](const ask_statistics& ask) { start_collecting(ask.reply); },
-    [this](const ask_decide& ask) { ask.reply(settle_request(ask.what)); },
+    [this](const ask_decide& ask) { ask.reply(settle_request(ask.what, ask.asked_by)); },
     [this](const ask_look& ask) { start_looking(ask.endpoint, ask.within, ask.told); },
-    [this](const ask_open& ask) { open_request(ask.connection, ask.told); },
-    [this](const drop_request& gone) {
-      held_.erase(gone.connection);
-      (void)settle_request({gone.connection, false, "the request was dropped"});
-    },
+    [this](const ask_open& ask) { open_request(ask.what, ask.told, ask.asked_by); },
+    [this](const drop_request& gone) { refuse_if_fallen(gone.connection); },
     [this](const ask_spawn& ask) { ask.reply(spawn_on<guest>(system(), home(), ask.what)); },
     [this](const ask_close& ask) { start_closing(ask.how); },
     [this](const ask_end&) {
@@ -260,10 +260,13 @@ send_outcome node_shell::send_one(const send_message& what) {
   return to->send({.flags = flags, .tag = what.tag}, what.body, at_once);
 }
 
-bool node_shell::settle_request(const decide& what) {
-  const auto in_time =
-    core_.decide(what.connection,
-                 what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason});
+// The numbers of two nodes' questions may be the same, so their nodes and peers are looked at, too.
+bool node_shell::settle_request(const decide& what, const void* asked_by) {
+  if (asked_by != nullptr && asked_by != static_cast<const void*>(this))
+    return false;
+  const auto in_time = core_.decide(
+    what.connection,
+    what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason}, what.peer);
   drive();
   return in_time;
 }

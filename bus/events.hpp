@@ -129,4 +129,7 @@ struct closed {};
 using node_event = std::variant<connection_request, connected, disconnected, unsent, keep_state,
                                 messages_dropped, subscription_ended, closing, closed>;
 
+/// The memory that an event takes while it waits: itself, and what it brings along.
+[[nodiscard]] std::size_t bytes_of(const node_event& event) noexcept;
+
 } // namespace postbus

@@ -136,9 +136,10 @@ void node::on_hello(connection_id id, connection& at, hello peer) {
                   .dialed = at.role == session::role::dialer});
 }
 
-bool node::decide(connection_id id, const result<void>& answer) {
+bool node::decide(connection_id id, const result<void>& answer, const node_id& peer) {
   auto* at = find(id);
-  if (at == nullptr || !peers_.is_asked(id) || std::exchange(at->decided, true))
+  if (at == nullptr || !peers_.is_asked(id) || (peer && peer != at->peer)
+      || std::exchange(at->decided, true))
     return false;
   if (answer) {
     at->awaited = true;
@@ -186,10 +187,13 @@ void node::on_ended(connection_id id, ended& end) {
   at.peer = end.peer;
   connections_.erase(found);
   wheel_.disarm(id);
+  const auto held = at.linked && keeper_.holds(at.peer);
+  if (held) // the next connection sends them: nothing has come to nothing yet
+    end.account.unsent = 0;
   ledger_.ended(id, end, at.address, at.role == session::role::dialer, at.linked);
   drop_requests(id, end.reason);
   if (at.linked)
-    tell_down(id, at, end);
+    tell_down(id, at, end, held);
   peers_.gone(id);
   settle_peers(); // a connection that waited for this one may be on its way now
   if (at.awaited) {
@@ -331,6 +335,7 @@ void node::settle_subscriptions() {
     else if (from == 0)
       own_unclaimed_ += frames;
   }
+  ledger_.too_slow(subscriptions_.take_too_slow());
   const auto takes = subscriptions_.anybody_takes_messages();
   if (std::exchange(takes_messages_, takes) != takes)
     for (const auto& [id, at] : connections_)

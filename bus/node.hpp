@@ -1,5 +1,6 @@
-// node: the core of a node. Composes peer table, subscriptions and wheel; decides who is let in,
-// who is told what, when a connection is ticked or closed. Owns no connection, no socket, no clock.
+// node: the core of a node. Composes peer table, keeper, subscriptions, requests, loopback, ledger and
+// wheel; decides who is let in, who is told what, which handler has a request, when a connection is
+// ticked or closed. Owns no session, no peer's outbox, no socket, no clock.
 // Drive: start() a connection and run its session; hand every session_event to on(); then drain
 // next(); call tick(now) at deadline(). The same core runs in the node actor and in every test.
 #pragma once
@@ -203,8 +204,11 @@ public:
   void on(connection_id id, session_event event);
   /// Its session must be ticked at `when`.
   void arm(connection_id id, time_point when) { wheel_.arm(id, when); }
-  /// The application's answer to `connection_request`. False if nothing is asked there, or not any more.
-  bool decide(connection_id id, const result<void>& answer);
+  /// The application's answer to `connection_request`. False if nothing is asked there, or not any more,
+  /// or not about `peer`, unless that is "no node".
+  bool decide(connection_id id, const result<void>& answer, const node_id& peer = {});
+  /// Whether that question waits for somebody who has not been given it yet.
+  [[nodiscard]] bool asks(connection_id id) const { return subscriptions_.asks(id); }
 
   /// Ends the open connection to `peer` in order, within `drain`; the peer is told `words`. Answers
   /// which one, whose `link_down` follows; or `not_connected`.
@@ -219,8 +223,9 @@ public:
   bool stop_keeping(const std::string& endpoint);
   /// What `dial_kept` asked for led to no connection.
   void dial_failed(keeper::keep_id keep, const error& why);
-  /// Messages that were held are not sent: told as `unsent`.
-  void give_back(const node_id& peer, const fifo<outgoing>& frames) { hand_back(peer, frames); }
+  /// Messages that were held are not sent: told as `unsent`, and counted as dropped for this reason.
+  void give_back(const node_id& peer, const fifo<outgoing>& frames,
+                 const error& why = {errc::not_connected, blame::local, {}});
 
   // -- messages to itself -------------------------------------------------------------
 
@@ -242,8 +247,9 @@ public:
 
   /// What peers are shown from now on. `bad_option` above `init_bytes_max`.
   [[nodiscard]] result<void> init_message(payload init);
-  /// For connections that begin later; what is shared out or counted by the node holds at once.
-  /// `bad_option` with what does not fit together, or cannot be changed.
+  /// For connections and subscriptions that begin later; what is shared out or counted by the node holds
+  /// at once. The bounds of the node's own outbox are its owner's to change. `bad_option` with what does not
+  /// fit together, or another `batches_in_flight_max`.
   [[nodiscard]] result<void> bounds(const limits& changed);
 
   // -- subscribers --------------------------------------------------------------------
@@ -327,7 +333,7 @@ private:
   void hand_back(const node_id& peer, const fifo<outgoing>& frames);
   void push_own(const shared<received_frames>& frames);
   void settle_keeper();
-  void tell_down(connection_id id, const connection& at, ended& end);
+  void tell_down(connection_id id, const connection& at, ended& end, bool held);
   void answer_dial_of(connection_id id, result<node_id> peer);
   void on_requested(connection_id id, const connection& at, requested&& asked);
   void on_answered(answered& end);

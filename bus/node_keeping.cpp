@@ -34,14 +34,17 @@ void node::answer_dial_of(connection_id id, result<node_id> peer) {
   outputs_.push_back(answer_dial{id, std::move(peer)});
 }
 
-void node::tell_down(connection_id id, const connection& at, ended& end) {
+void node::give_back(const node_id& peer, const fifo<outgoing>& frames, const error& why) {
+  ledger_.unsent(frames, why);
+  hand_back(peer, frames);
+}
+
+void node::tell_down(connection_id id, const connection& at, ended& end, bool held) {
   disconnected told{at.peer, end.reason, end.account, at.frames_received, at.frames_unclaimed};
-  link_down down{id, at.peer, told, keeper_.holds(at.peer), {}};
-  if (down.held) { // the next connection sends them
+  link_down down{id, at.peer, told, held, {}};
+  if (held)
     down.first = std::move(end.unsent);
-    down.told.account.unsent = told.account.unsent = 0;
-  }
-  const auto hands_back = options_.hand_back_unsent && !down.held;
+  const auto hands_back = options_.hand_back_unsent && !held;
   outputs_.push_back(std::move(down));
   subscriptions_.push(told);
   if (hands_back)

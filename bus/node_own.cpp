@@ -31,7 +31,9 @@ void node::deliver_all_own(outbox& own) {
 }
 
 void node::push_own(const shared<received_frames>& frames) {
-  own_unclaimed_ += subscriptions_.push(options_.id, frames);
+  const auto unclaimed = subscriptions_.push(options_.id, frames);
+  own_unclaimed_ += unclaimed;
+  ledger_.unclaimed(unclaimed);
 }
 
 node::own_account node::own() const noexcept {
