@@ -38,6 +38,8 @@ bool inbox_queue::put(item what) {
       over_ = error{errc::node_closed, blame::local, {}};
     else if (const auto* ended = std::get_if<subscription_ended>(event))
       over_ = ended->reason;
+    else if (auto* begun = std::get_if<closing>(event); begun != nullptr && readers_ == 0)
+      begun->hold = nullptr; // who does not wait for it has no last words
   }
   push_back(std::move(what), guard);
   return true;

@@ -283,8 +283,18 @@ void node_shell::start_closing(const close_node& how) {
   }
   dials_.clear();
   release_all();
-  own_->pull_all(core_);
-  core_.close({how.reason, blame::local, {}}, how.drain, steady_now());
+  std::shared_ptr<const void> hold;
+  if (!core_.is_closing()) // the last one who hears of it lets go of this
+    hold = std::shared_ptr<const void>(
+      static_cast<const void*>(this), [shell = access_->shell()](const void*) {
+        shell->wake(node_task{[](node_shell& at) { at.closing_heard(); }});
+      });
+  core_.close({how.reason, blame::local, {}}, how.drain, steady_now(), std::move(hold));
+  drive();
+}
+
+void node_shell::closing_heard() {
+  core_.closing_heard();
   drive();
 }
 
@@ -341,6 +351,10 @@ void node_shell::obey(bus::node::output& what) {
       [&](core::hand_over_request& asked) { hand_over(asked); },
       [&](core::call_off_request& off) { call_off(off); },
       [&](core::answer_request& answered) { take_answer(answered); },
+      [&](core::end_sending&) {
+        own_->pull_all(core_);
+        core_.say_goodbye(steady_now());
+      },
       [&](core::finished&) { become_closed(); },
     },
     what);
@@ -356,7 +370,11 @@ void node_shell::become_closed() {
   for (const auto& reply : waiting_for_close_)
     reply(closed{});
   waiting_for_close_.clear();
-  quit();
+  // Who asked meanwhile is in the mailbox already, and has an answer, too.
+  answer_others(*this, {errc::node_closed, blame::local, {}});
+  become(caf::message_handler{[](const close_node&) { return closed{}; },
+                              [this](const finish&) { quit(); }});
+  post(caf::actor{this}, finish{});
 }
 
 // The timer fires outside of any handler, where an actor may not act: it sends a message.

@@ -42,6 +42,8 @@ public:
   void start_disconnecting(const disconnect& what, const answer<disconnected>& reply);
   result<void> keep(const keep_connected& what);
   bool keep_no_more(const std::string& endpoint);
+  /// The last copy of a `closing` is gone.
+  void closing_heard();
 
 private:
   struct peer_connection {

@@ -78,12 +78,14 @@ result<void> limits::check() const {
   found.least("statistics_half_life", statistics_half_life, duration(std::chrono::milliseconds(1)),
               "1 ms");
   found.most("statistics_half_life", statistics_half_life, duration(year), "1 year");
+  found.not_negative("closing_time_max", closing_time_max);
   found.not_negative("drain_time_max", drain_time_max);
   found.not_negative("linger_time_max", linger_time_max);
   // Added to a moment, it must still be one.
   for (const auto& [name, span] : {std::pair{"handshake_time_max", handshake_time_max},
                                    {"stall_time_max", stall_time_max},
                                    {"idle_time_max", idle_time_max},
+                                   {"closing_time_max", closing_time_max},
                                    {"drain_time_max", drain_time_max},
                                    {"linger_time_max", linger_time_max}})
     found.most(name, span, duration(year), "1 year");

@@ -83,6 +83,9 @@ struct limits {
   std::uint32_t reconnect_jitter_percent = 50;
 
   // -- closing ------------------------------------------------------------------
+  /// For last words when a node closes: until who hears `closing` has done with it. Part of the time
+  /// for draining, and at most a quarter of that.
+  duration closing_time_max = std::chrono::milliseconds(100);
   /// For what is queued to leave and be taken, once a close has begun.
   duration drain_time_max = std::chrono::seconds(5);
   /// For the peer's last bytes, once everything of ours has left.

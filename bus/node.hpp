@@ -172,15 +172,18 @@ public:
     collection_id collection = 0;
     std::shared_ptr<const node_statistics> what;
   };
+  /// Everybody has done with `closing`, or had the time for it: deliver_all_own(), then say_goodbye().
+  struct end_sending {};
   /// Everything is over; no output follows.
   struct finished {};
 
-  using output = std::variant<accept_connection, close_connection, end_connection, probe_connection,
-                              tick_connection, adjust_connection, keep_connection, link_up,
-                              link_down, connection_over, tell_subscriber, ask_dialer, answer_dial,
-                              send_request, send_cancel, send_answer, hand_over_request,
-                              call_off_request, answer_request, dial_kept, hold_messages,
-                              release_held, report_connection, statistics_ready, finished>;
+  using output =
+    std::variant<accept_connection, close_connection, end_connection, probe_connection,
+                 tick_connection, adjust_connection, keep_connection, link_up, link_down,
+                 connection_over, tell_subscriber, ask_dialer, answer_dial, send_request,
+                 send_cancel, send_answer, hand_over_request, call_off_request, answer_request,
+                 dial_kept, hold_messages, release_held, report_connection, statistics_ready,
+                 end_sending, finished>;
 
   node(options how, time_point now);
 
@@ -288,8 +291,16 @@ public:
 
   // -- the end ------------------------------------------------------------------------
 
-  /// Closes every connection in order, each within `drain`; then `finished`. Always ends.
-  void close(const error& why, duration drain, time_point now);
+  /// Tells `closing`, and closes every connection in order, all within `drain`; then `finished`. Always
+  /// ends. With `hold`, a copy of which goes with every `closing`, what is open stays so until
+  /// `end_sending`, which follows closing_heard() or `limits::closing_time_max`. The first close counts for
+  /// that; a later one may shorten the times.
+  void close(const error& why, duration drain, time_point now,
+             std::shared_ptr<const void> hold = nullptr);
+  /// The last copy of `hold` is gone.
+  void closing_heard();
+  /// Nothing more is sent: what is queued leaves, and every connection is closed.
+  void say_goodbye(time_point now);
 
   // -- time ---------------------------------------------------------------------------
 
@@ -353,6 +364,7 @@ private:
   void make_room(const std::string& host);
   void share_memory();
   void settle_subscriptions();
+  void end_connections(const error& why, duration drain, bool open_ones);
   void finish_if_done();
   void settle_ledger();
   [[nodiscard]] connection* find(connection_id id);
@@ -386,6 +398,10 @@ private:
   std::uint64_t own_unclaimed_ = 0;
   bool takes_messages_ = false; // anybody, as connections were told
   bool closing_ = false;
+  bool awaits_hearing_ = false; // of `closing`
+  bool sends_ended_ = false;    // every connection was told to close
+  error close_reason_{errc::closed, blame::local, {}};
+  time_point drained_at_ = never;
   bool finished_ = false;
   bool finish_told_ = false;
   time_point close_deadline_ = never;

@@ -299,6 +299,7 @@ void world::obey(host& at, core::output& what) {
                [](core::dial_kept&) {}, // nobody is kept here
                [](core::hold_messages&) {},
                [](core::release_held&) {},
+               [](core::end_sending&) {}, // nobody waits with a close
                [&](core::link_up& up) { link_up(at, up); },
                [&](core::link_down& down) { link_down(at, down); },
                [&](core::connection_over& over) {
