@@ -31,7 +31,7 @@ test: ## Every test, on the Release build.
 	@cmake --build build/release -j $(JOBS)
 	@ctest --preset release -j $(JOBS)
 
-long: ## Every test with POSTBUS_LONG_TESTS=1: minutes.
+long: ## The tests of actors and tool with POSTBUS_LONG_TESTS=1: minutes.
 	@scripts/install-deps build
 	@$(call configure,release)
 	@cmake --build build/release -j $(JOBS)

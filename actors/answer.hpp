@@ -87,8 +87,9 @@ private:
   std::shared_ptr<place> at_ = std::make_shared<place>();
 };
 
-/// What the node itself needs to answer, beside the time it was given for the work.
-inline constexpr auto answer_time = std::chrono::seconds(2);
+/// What the node itself may need to answer, beside the time it was given for the work: much more than it
+/// takes, for a loop may be busy, or its machine. Who waits longer is told `timeout`.
+inline constexpr auto answer_time = std::chrono::seconds(10);
 
 /// What a call that blocks says on a loop.
 [[nodiscard]] inline error on_a_loop(const char* call) {

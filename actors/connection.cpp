@@ -13,6 +13,8 @@ namespace {
 
 // What one connection moves before the others have their turn.
 constexpr std::size_t turn_bytes_max = std::size_t{1} << 20;
+// And how long it reads: small frames that ask for something each take longer than their bytes say.
+constexpr auto turn_time_max = std::chrono::microseconds(250);
 constexpr std::size_t pieces_max = 64;
 // So little waits for what others on the loop may add in this turn: an answer goes with the credit, a
 // first message with the welcome.
@@ -193,7 +195,8 @@ void connection::read_some() {
 
 void connection::read_turn() {
   std::size_t turn = 0;
-  while (input_open_ && turn < turn_bytes_max) {
+  const auto turn_end = steady_now() + turn_time_max;
+  for (auto now = time_point::min(); input_open_ && turn < turn_bytes_max && now < turn_end;) {
     const auto room = session_.prepare(home().scratch());
     iovec vectors[2];
     int count = 0;
@@ -219,7 +222,8 @@ void connection::read_turn() {
       session_.end_of_input();
       break;
     }
-    session_.commit(static_cast<std::size_t>(arrived), steady_now());
+    now = steady_now();
+    session_.commit(static_cast<std::size_t>(arrived), now);
     turn += static_cast<std::size_t>(arrived);
     if (static_cast<std::size_t>(arrived) < offered)
       break; // the socket is empty: no need to be told so

@@ -24,7 +24,7 @@ class node_access;
 /// What an inbox is to hear, and what happens when it is not read.
 struct inbox_options {
   bool messages = true; ///< Those that the filter takes.
-  bool events = true;   ///< connected, disconnected, messages_dropped, closing, closed.
+  bool events = true;   ///< All but `connection_request`: docs/SUBSCRIPTIONS.md, "Events".
   bool decides =
     false; ///< `connection_request` of anybody, for a program that decides who may connect.
   message_filter filter = {};

@@ -50,7 +50,10 @@ bool incoming_request::answer(bus::request_answer what) const {
 // -- request_ticket ---------------------------------------------------------------------------
 
 actors::request_ticket::~request_ticket() {
-  answer(bus::failure{errc::handler_lost, 0, {}});
+  if (called_off_)
+    shell_->wake(request_let_go{what_.connection, what_.what.body.size()});
+  else
+    answer(bus::failure{errc::handler_lost, 0, {}});
 }
 
 bool actors::request_ticket::answer(bus::request_answer what) const {

@@ -162,6 +162,11 @@ struct ask_respond {
   bus::correlation_id id = 0;
   bus::request_answer what;
 };
+/// From the last holder of a peer's request that was called off.
+struct request_let_go {
+  bus::connection_id connection = 0;
+  std::size_t bytes = 0;
+};
 /// To the node: end everything at once; the runtime has waited long enough.
 struct ask_end {};
 /// From a handle: to be done on the node's loop.

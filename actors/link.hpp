@@ -114,7 +114,7 @@ public:
     end_hold();
     return refused;
   }
-  /// Ends, and returns what waits.
+  /// Ends, and returns what waits; also of a link whose connection is over.
   [[nodiscard]] bus::fifo<bus::outgoing> take_all();
   [[nodiscard]] bool is_hold() const noexcept { return is_hold_; }
   /// Whom senders wake.

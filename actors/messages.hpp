@@ -196,6 +196,7 @@ struct ask_handle_function;
 struct last_request;
 struct ask_stop_handling;
 struct ask_respond;
+struct request_let_go;
 } // namespace postbus::actors
 
 #define POSTBUS_MESSAGE_TYPES(X)                                                                   \
@@ -291,6 +292,7 @@ struct ask_respond;
   X(postbus::actors::ask_handle_function)                                                          \
   X(postbus::actors::last_request)                                                                 \
   X(postbus::actors::ask_stop_handling)                                                            \
-  X(postbus::actors::ask_respond)
+  X(postbus::actors::ask_respond)                                                                  \
+  X(postbus::actors::request_let_go)
 
 POSTBUS_DECLARE_MESSAGE_TYPES(POSTBUS_MESSAGE_TYPES)

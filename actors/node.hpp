@@ -255,7 +255,8 @@ public:
 
   /// What the node and its connections have done so far. `timeout` when they have not answered within
   /// that time, `node_closed`, `would_deadlock`.
-  [[nodiscard]] result<node_statistics> statistics(duration within = std::chrono::seconds(2)) const;
+  [[nodiscard]] result<node_statistics>
+  statistics(duration within = std::chrono::seconds(10)) const;
 
   /// Spawns an actor that lives on this node's loop: between a message on the socket and its handler
   /// there is no other thread. For handlers that are short; one that computes or waits holds up every

@@ -1,5 +1,6 @@
 // node: the calls on a handle about the node itself, where it listens and who is connected. The rest
 // of the class is in node.cpp.
+#include "postbus/actors/answer.hpp"
 #include "postbus/actors/node.hpp"
 #include "postbus/actors/node_access.hpp"
 #include "postbus/actors/node_shell.hpp"
@@ -9,9 +10,9 @@
 
 namespace postbus {
 
-namespace {
-
 using actors::answer_time;
+
+namespace {
 
 // For the end of one connection, beside the time for draining it.
 constexpr auto close_time = std::chrono::seconds(10);

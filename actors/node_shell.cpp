@@ -166,6 +166,7 @@ caf::message_handler node_shell::user_handlers() {
     [this](const ask_handle_function& ask) { ask.reply(start_function(ask)); },
     [this](const ask_stop_handling& ask) { end_handling(ask.id); },
     [this](const ask_respond& what) { respond(what); },
+    [this](const request_let_go& gone) { core_.let_go(gone.connection, gone.bytes); },
     [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },
     [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
     [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },
@@ -302,7 +303,10 @@ void node_shell::closing_heard() {
 
 void node_shell::spawn_listening(std::shared_ptr<socket_box> socket) {
   // A node that closes takes nobody in; the socket closes with its box.
-  if (auto started = core_.start({bus::session::role::listener, socket->peer, {}}))
+  if (auto started = core_.start({.role = bus::session::role::listener,
+                                  .address = socket->peer,
+                                  .expected = {},
+                                  .origin = socket->origin}))
     spawn_connection(std::move(*started), std::move(socket));
 }
 

@@ -63,6 +63,10 @@ void node_shell::on_link_up(const bus::node::link_up& up) {
 void node_shell::on_link_down(bus::node::link_down& down) {
   access_->forget(down.peer);
   const auto gone = connections_.at(down.connection).link;
+  // What was held and came to a connection that was over before the node heard of it.
+  auto late = gone->take_all();
+  while (auto frames = late.take_front())
+    down.first.push_back(std::move(*frames));
   const auto held = holds_.find(down.peer);
   if (down.held && held != holds_.end()) {
     held->second->put_first(std::move(down.first));

@@ -89,14 +89,11 @@ void node_shell::hand_over(bus::node::hand_over_request& what) {
 }
 
 void node_shell::call_off(const bus::node::call_off_request& what) {
-  const auto found = handed_over_.find({what.connection, what.id});
-  if (found == handed_over_.end())
-    return;
-  const auto ticket = found->second.lock();
-  handed_over_.erase(found);
+  const auto found = handed_over_.extract({what.connection, what.id});
+  const auto ticket = found.empty() ? nullptr : found.mapped().lock();
   if (!ticket)
-    return;
-  ticket->call_off();
+    return core_.let_go(what.connection, what.bytes);
+  ticket->call_off(); // from now on it says itself when nobody has it any more
   if (const auto by = handlers_.find(what.to); by != handlers_.end() && by->second.tell_called_off)
     post(by->second.by, request_called_off{ticket->number()});
 }

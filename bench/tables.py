@@ -79,7 +79,8 @@ def brief(party):
     """For the head of a column."""
     if party.startswith("raw TCP"):
         return "raw"
-    return {"Postbus, one connection": "one", "ZeroMQ, 1,000 connections": "ZeroMQ"}.get(party, party)
+    return {"Postbus, one connection": "one", "ZeroMQ, 1,000 connections": "ZeroMQ",
+            "Postbus, undisturbed": "undisturbed"}.get(party, party)
 
 
 def columns(task):

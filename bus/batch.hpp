@@ -51,6 +51,9 @@ public:
     bytes_ += static_cast<std::size_t>(end - begin);
     frames_ += frames;
   }
+  /// Moves the frames to a chunk of their own if they fill little of those they lie in, which have
+  /// room for what others sent. For what waits; before anybody looks at them.
+  void move_together();
   /// The receipt, for others that take over what is charged to it: nothing is charged here any more.
   [[nodiscard]] shared<receipt> take_charge() noexcept { return std::exchange(charge_, {}); }
 

@@ -38,13 +38,6 @@ void ledger::ended(connection_id connection, const bus::ended& end, std::string 
   }
 }
 
-void ledger::unsent(const fifo<outgoing>& messages, const error& why) {
-  std::uint64_t frames = 0;
-  for (std::size_t index = 0; index < messages.size(); ++index)
-    frames += messages[index].frames;
-  count_drops(drop::unsent, {why.code, why.by}, frames);
-}
-
 void ledger::closed_connections_max(std::size_t most) {
   closed_connections_max_ = most;
   while (closed_.size() > most)

@@ -30,7 +30,9 @@ public:
   /// Messages came that nobody had subscribed to.
   void unclaimed(std::uint64_t messages) noexcept { count_drops(drop::unclaimed, {}, messages); }
   /// Accepted messages will not be sent, for this reason; beside those of the account of a connection.
-  void unsent(const fifo<outgoing>& messages, const error& why);
+  void unsent(std::uint64_t messages, const error& why) noexcept {
+    count_drops(drop::unsent, {why.code, why.by}, messages);
+  }
   /// Messages that the policies of slow subscriptions dropped.
   void too_slow(std::uint64_t messages) noexcept {
     count_drops(drop::too_slow, {errc::subscriber_too_slow, blame::local}, messages);

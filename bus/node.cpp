@@ -38,9 +38,9 @@ result<node::started> node::start(start_options who) {
   at.asks = who.asks;
   at.awaited = who.role == session::role::dialer;
   if (who.role == session::role::listener) {
-    at.host = host_of(at.address);
-    make_room(at.host);
-    opening_[at.host].insert(id);
+    at.origin = who.origin.empty() ? host_of(at.address) : std::move(who.origin);
+    make_room(at.origin);
+    opening_[at.origin].insert(id);
     ++opening_count_;
   }
 
@@ -61,18 +61,20 @@ result<node::started> node::start(start_options who) {
   return result;
 }
 
-// When the places for connections that are not open are taken, the oldest of the address that
-// holds most of them goes: a flood from one address pushes out only itself.
-void node::make_room(const std::string& host) {
+// When the places for connections that are not open are taken, the oldest of the origin that holds
+// most of them goes, and the oldest of all where several hold as many: a flood from one origin pushes
+// out only itself, one from many those who had most time.
+void node::make_room(const std::string& origin) {
   const auto& bounds = *options_.bounds;
-  const auto here = opening_.find(host);
+  const auto here = opening_.find(origin);
   auto victim = opening_.end();
   if (here != opening_.end() && here->second.size() >= bounds.pending_handshakes_per_address_max)
     victim = here;
   else if (opening_count_ >= bounds.pending_handshakes_max)
     victim =
       std::max_element(opening_.begin(), opening_.end(), [](const auto& left, const auto& right) {
-        return left.second.size() < right.second.size();
+        const auto sizes = left.second.size() <=> right.second.size();
+        return sizes != 0 ? sizes < 0 : *left.second.begin() > *right.second.begin();
       });
   if (victim == opening_.end())
     return;
@@ -85,7 +87,7 @@ void node::no_longer_pending(connection_id id, connection& at) {
   if (!std::exchange(at.pending, false) || at.role == session::role::dialer)
     return; // what was dialed here was asked for, and takes no stranger's place
   --opening_count_;
-  const auto found = opening_.find(at.host);
+  const auto found = opening_.find(at.origin);
   found->second.erase(id);
   if (found->second.empty())
     opening_.erase(found);
@@ -188,7 +190,7 @@ void node::on_ended(connection_id id, ended& end) {
   connections_.erase(found);
   wheel_.disarm(id);
   const auto held = at.linked && keeper_.holds(at.peer);
-  if (held) // the next connection sends them: nothing has come to nothing yet
+  if (held) // the next connection sends them
     end.account.unsent = 0;
   ledger_.ended(id, end, at.address, at.role == session::role::dialer, at.linked);
   drop_requests(id, end.reason);

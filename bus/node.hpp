@@ -151,11 +151,12 @@ public:
     connection_id connection = 0; ///< 0: this node asks itself.
     request what;
   };
-  /// Tell a handler that nobody waits for its answer any more.
+  /// Tell a handler that nobody waits for its answer any more; `let_go` once it has the request no more.
   struct call_off_request {
     handler_id to = 0;
     connection_id connection = 0;
     correlation_id id = 0;
+    std::size_t bytes = 0; ///< Of the request.
   };
   /// A request of this node has its answer. Exactly one per request that was not canceled.
   struct answer_request {
@@ -191,10 +192,11 @@ public:
 
   struct start_options {
     session::role role = session::role::listener;
-    std::string address; ///< Of the peer, "host:port"; its host is what handshakes are counted by.
-    node_id expected;    ///< Who must answer, when dialing; "no node" for anybody.
-    bool asks = false;   ///< Dialing: the program looks at the peer before it agrees.
+    std::string address;      ///< Of the peer, "host:port".
+    node_id expected;         ///< Who must answer, when dialing; "no node" for anybody.
+    bool asks = false;        ///< Dialing: the program looks at the peer before it agrees.
     keeper::keep_id keep = 0; ///< From `dial_kept`.
+    std::string origin = {};  ///< What handshakes are counted by; empty: the address's host.
   };
   struct started {
     connection_id connection = 0;
@@ -275,6 +277,8 @@ public:
   bool cancel(correlation_id id);
   /// A handler's answer. False if nobody waits for it.
   bool respond(connection_id from, correlation_id id, request_answer what);
+  /// A handler has a request of so many bytes no more that was called off. Once for each.
+  void let_go(connection_id from, std::size_t bytes) { requests_.let_go(from, bytes); }
   /// Requests with these tags go to it; empty: all. Of several handlers that want a tag the one that
   /// was added first has it.
   handler_id add_handler(std::vector<tag_range> tags);
@@ -323,7 +327,7 @@ private:
   struct connection {
     session::role role = session::role::listener;
     std::string address;
-    std::string host;
+    std::string origin;
     node_id peer;          // once its hello was seen
     payload init;          // the same, until programs were told
     bool linked = false;   // the peer's open connection
@@ -341,7 +345,7 @@ private:
   void on_opened(connection_id id, connection& at);
   void on_received(connection_id id, connection& at, const shared<received_frames>& frames);
   void on_ended(connection_id id, ended& end);
-  void hand_back(const node_id& peer, const fifo<outgoing>& frames);
+  std::uint64_t hand_back(const node_id& peer, const fifo<outgoing>& frames);
   void push_own(const shared<received_frames>& frames);
   void settle_keeper();
   void tell_down(connection_id id, const connection& at, ended& end, bool held);
@@ -361,7 +365,7 @@ private:
   void no_longer_pending(connection_id id, connection& at);
   void take_in(connection_id id);
   void no_longer_promised(connection& at);
-  void make_room(const std::string& host);
+  void make_room(const std::string& origin);
   void share_memory();
   void settle_subscriptions();
   void end_connections(const error& why, duration drain, bool open_ones);
@@ -380,7 +384,7 @@ private:
   std::unordered_map<connection_id, connection> connections_;
   connection_id last_id_ = 0;
   // Strangers' connections that are not open, by host, oldest first.
-  std::map<std::string, std::set<connection_id>> opening_;
+  std::map<std::string, std::set<connection_id>> opening_; // by origin
   std::size_t opening_count_ = 0;
   // Accepted connections that may still open, by peer: at most one of a peer's will.
   std::unordered_map<node_id, std::size_t> promised_;

@@ -23,6 +23,10 @@ void node::dial_failed(keeper::keep_id keep, const error& why) {
   settle_keeper();
 }
 
+void node::give_back(const node_id& peer, const fifo<outgoing>& frames, const error& why) {
+  ledger_.unsent(hand_back(peer, frames), why);
+}
+
 void node::answer_dial_of(connection_id id, result<node_id> peer) {
   if (const auto kept = kept_dials_.find(id); kept != kept_dials_.end()) {
     keeper_.dialed(kept->second, peer);
@@ -34,21 +38,15 @@ void node::answer_dial_of(connection_id id, result<node_id> peer) {
   outputs_.push_back(answer_dial{id, std::move(peer)});
 }
 
-void node::give_back(const node_id& peer, const fifo<outgoing>& frames, const error& why) {
-  ledger_.unsent(frames, why);
-  hand_back(peer, frames);
-}
-
 void node::tell_down(connection_id id, const connection& at, ended& end, bool held) {
   disconnected told{at.peer, end.reason, end.account, at.frames_received, at.frames_unclaimed};
   link_down down{id, at.peer, told, held, {}};
   if (held)
     down.first = std::move(end.unsent);
-  const auto hands_back = options_.hand_back_unsent && !held;
   outputs_.push_back(std::move(down));
   subscriptions_.push(told);
-  if (hands_back)
-    hand_back(at.peer, end.unsent);
+  if (options_.hand_back_unsent && !held)
+    (void)hand_back(at.peer, end.unsent);
   keeper_.down(at.peer, end.reason);
 }
 

@@ -40,7 +40,8 @@ node::own_account node::own() const noexcept {
   return {loopback_.frames(), loopback_.frames_released(), own_unclaimed_};
 }
 
-void node::hand_back(const node_id& peer, const fifo<outgoing>& frames) {
+// Says how many messages.
+std::uint64_t node::hand_back(const node_id& peer, const fifo<outgoing>& frames) {
   unsent back{peer, {}};
   const auto add = [&](const std::byte* head, payload body) {
     const auto header = codecs::load_header(head);
@@ -61,8 +62,10 @@ void node::hand_back(const node_id& peer, const fifo<outgoing>& frames) {
       at += codecs::frame_header_bytes + bytes;
     }
   }
-  if (!back.messages.empty())
+  const auto messages = back.messages.size();
+  if (messages > 0)
     subscriptions_.push(std::move(back));
+  return messages;
 }
 
 } // namespace postbus::bus

@@ -97,7 +97,8 @@ void node::hand_over(const node_id& from, connection_id over, request what) {
     return fail(errc::shutting_down);
   if (found == handlers_.end())
     return fail(errc::no_handler);
-  if (!requests_.serve(over, what.id, found->first, what.body.size()))
+  if (!requests_.serve(over, what.id, found->first, what.body.size(),
+                       options_.bounds->requests_in_flight_max))
     return fail(errc::congested);
   outputs_.push_back(hand_over_request{found->first, from, over, std::move(what)});
 }
@@ -116,8 +117,8 @@ bool node::respond(connection_id from, correlation_id id, request_answer what) {
 }
 
 void node::on_called_off(connection_id from, correlation_id id) {
-  if (const auto by = requests_.answered(from, id))
-    outputs_.push_back(call_off_request{*by, from, id});
+  if (const auto off = requests_.called_off(from, id))
+    outputs_.push_back(call_off_request{off->by, from, id, off->bytes});
   if (from == own_connection) {
     no_longer_own(id);
     (void)requests_.close(id);
@@ -151,8 +152,8 @@ void node::drop_requests(connection_id over, const error& why) {
       no_longer_own(id);
     outputs_.push_back(answer_request{id, why});
   }
-  for (const auto& [id, by] : gone.served)
-    outputs_.push_back(call_off_request{by, over, id});
+  for (const auto& [id, off] : gone.served)
+    outputs_.push_back(call_off_request{off.by, over, id, off.bytes});
 }
 
 } // namespace postbus::bus

@@ -54,26 +54,54 @@ std::optional<connection_id> request_table::asked_over(correlation_id id) const 
 
 // -- peers ask ----------------------------------------------------------------------------
 
-bool request_table::serve(connection_id from, correlation_id id, handler_id by, std::size_t bytes) {
-  if (served_bytes_ > 0 && served_bytes_ + bytes > served_bytes_max_)
+bool request_table::serve(connection_id from, correlation_id id, handler_id by, std::size_t bytes,
+                          std::uint32_t called_off_max) {
+  const auto charge = bytes + overhead_bytes;
+  if (served_bytes_ > 0 && served_bytes_ + charge > served_bytes_max_)
     return false;
-  served_bytes_ += bytes;
-  connections_[from].served[id] = {by, bytes};
+  auto& with = connections_[from];
+  // Who asks and gives up in turns has no more in the handler's hands than who waits.
+  if (with.called_off > 0 && with.called_off >= called_off_max)
+    return false;
+  served_bytes_ += charge;
+  with.served[id] = {by, bytes};
   return true;
 }
 
-std::optional<handler_id> request_table::answered(connection_id from, correlation_id id) {
+bool request_table::answered(connection_id from, correlation_id id) {
+  const auto with = connections_.find(from);
+  if (with == connections_.end())
+    return false;
+  const auto found = with->second.served.find(id);
+  if (found == with->second.served.end())
+    return false;
+  served_bytes_ -= found->second.bytes + overhead_bytes;
+  with->second.served.erase(found);
+  forget_if_quiet(from);
+  return true;
+}
+
+std::optional<request_table::called_off_request> request_table::called_off(connection_id from,
+                                                                           correlation_id id) {
   const auto with = connections_.find(from);
   if (with == connections_.end())
     return std::nullopt;
   const auto found = with->second.served.find(id);
   if (found == with->second.served.end())
     return std::nullopt;
-  const auto by = found->second.by;
-  served_bytes_ -= found->second.bytes;
+  const auto what = found->second;
   with->second.served.erase(found);
+  ++with->second.called_off;
+  return what;
+}
+
+void request_table::let_go(connection_id from, std::size_t bytes) {
+  served_bytes_ -= bytes + overhead_bytes;
+  const auto with = connections_.find(from);
+  if (with == connections_.end())
+    return; // it is over
+  --with->second.called_off;
   forget_if_quiet(from);
-  return by;
 }
 
 // -- the end ------------------------------------------------------------------------------
@@ -89,17 +117,15 @@ request_table::dropped request_table::drop(connection_id over) {
       out.awaited.push_back(id);
     asked_.erase(found);
   }
-  for (const auto& [id, each] : with->second.served) {
-    out.served.emplace_back(id, each.by);
-    served_bytes_ -= each.bytes;
-  }
+  out.served.assign(with->second.served.begin(), with->second.served.end());
   connections_.erase(with);
   return out;
 }
 
 void request_table::forget_if_quiet(connection_id over) {
   const auto found = connections_.find(over);
-  if (found != connections_.end() && found->second.asked.empty() && found->second.served.empty())
+  if (found != connections_.end() && found->second.asked.empty() && found->second.served.empty()
+      && found->second.called_off == 0)
     connections_.erase(found);
 }
 

@@ -1,7 +1,7 @@
 // request_table: the open requests of a node, over all its connections: who asked which peer, what
 // peers asked us, and how much of both there may be. Sends nothing, reads no clock.
-// Drive: open before a request is sent, close when its answer is in; serve and answered for the
-// peers' requests; drop when a connection ends.
+// Drive: open before a request is sent, close when its answer is in; serve, then answered or called_off
+// and let_go, for the peers' requests; drop when a connection ends.
 #pragma once
 
 #include "postbus/bus/peer_table.hpp"
@@ -48,16 +48,31 @@ public:
 
   // -- peers ask ----------------------------------------------------------------------
 
-  /// A request of a peer, for a handler. False when there is no memory for it.
-  [[nodiscard]] bool serve(connection_id from, correlation_id id, handler_id by, std::size_t bytes);
-  /// It is answered, or called off. The handler that had it.
-  std::optional<handler_id> answered(connection_id from, correlation_id id);
+  /// What a request in a program's hands is charged beside its bytes.
+  static constexpr std::size_t overhead_bytes = 256;
+
+  /// A request that was called off: who has it, and its bytes.
+  struct called_off_request {
+    handler_id by = 0;
+    std::size_t bytes = 0;
+  };
+
+  /// A request of a peer, for a handler. False when there is no memory for it, or when the handler still
+  /// has `called_off_max` of this connection that were called off.
+  [[nodiscard]] bool serve(connection_id from, correlation_id id, handler_id by, std::size_t bytes,
+                           std::uint32_t called_off_max);
+  /// It is answered. False if nobody has it.
+  bool answered(connection_id from, correlation_id id);
+  /// Nobody waits for its answer any more. Its bytes stay charged until it is let go.
+  std::optional<called_off_request> called_off(connection_id from, correlation_id id);
+  /// The handler has let go of one that was called off, or whose connection is over.
+  void let_go(connection_id from, std::size_t bytes);
 
   // -- the end --------------------------------------------------------------------------
 
   struct dropped {
     std::vector<correlation_id> awaited; ///< Asked over it, with somebody who waits.
-    std::vector<std::pair<correlation_id, handler_id>> served; ///< Asked by the peer.
+    std::vector<std::pair<correlation_id, called_off_request>> served; ///< Asked by the peer.
   };
   /// The connection is over.
   [[nodiscard]] dropped drop(connection_id over);
@@ -68,14 +83,12 @@ private:
     std::size_t frame_bytes = 0;
     bool awaited = true;
   };
-  struct service {
-    handler_id by = 0;
-    std::size_t bytes = 0;
-  };
+  using service = called_off_request; // as it will be
   struct traffic {
     std::set<correlation_id> asked;
     std::uint64_t asked_bytes = 0;
     std::map<correlation_id, service> served;
+    std::uint32_t called_off = 0; ///< And not let go of.
   };
 
   void forget_if_quiet(connection_id over);

@@ -89,7 +89,8 @@ bool requests::settle(correlation_id id) {
 errc requests::take(correlation_id id, std::size_t frame_bytes, time_point deadline) {
   if (asked_of_us_.contains(id))
     return errc::unexpected_frame;
-  if (asked_of_us_.size() >= count_max_ || asked_of_us_bytes_ >= bytes_max_)
+  if (asked_of_us_.size() + answers_waiting_.size() >= count_max_
+      || asked_of_us_bytes_ >= bytes_max_)
     return errc::window_exceeded;
   asked_of_us_.emplace(id, open{deadline, frame_bytes, false});
   asked_of_us_bytes_ += frame_bytes;
@@ -111,7 +112,7 @@ void requests::answer(correlation_id id, const request_answer& what) {
                    return push_failure(id, {errc::too_large, 0, "the response"});
                  if (!queue_empty() && box_.data_bytes() + good.body.size() > answers_bytes_max_)
                    return push_failure(id, {errc::congested, 0, "too many answers wait"});
-                 push(
+                 push_answer(
                    {.kind = frame_kind::response, .flags = flags_for(good.opaque), .tag = good.tag},
                    encode_correlation(id), good.body);
                },
@@ -122,7 +123,14 @@ void requests::answer(correlation_id id, const request_answer& what) {
 
 void requests::push_failure(correlation_id id, const failure& what) {
   const auto body = encode_failure_body(id, what);
-  push({.kind = frame_kind::failure, .flags = codecs::frame_flag::correlated}, body.bytes(), {});
+  push_answer({.kind = frame_kind::failure, .flags = codecs::frame_flag::correlated}, body.bytes(),
+              {});
+}
+
+void requests::push_answer(frame_header header, std::span<const std::byte> prefix,
+                           const payload& body) {
+  answers_waiting_.push_back(frames_pulled_ + box_.data_frames());
+  push(header, prefix, body);
 }
 
 // -- time -------------------------------------------------------------------------
@@ -138,7 +146,9 @@ std::optional<requests::due> requests::pop_due(time_point now) {
 // -- out --------------------------------------------------------------------------
 
 void requests::pull(fifo<outgoing>& wire, std::size_t bytes_max) {
-  (void)box_.take(wire, {bytes_max, UINT64_MAX});
+  frames_pulled_ += box_.take(wire, {bytes_max, UINT64_MAX}).frames;
+  while (!answers_waiting_.empty() && answers_waiting_.front() < frames_pulled_)
+    answers_waiting_.pop_front();
 }
 
 } // namespace postbus::bus

@@ -32,7 +32,8 @@ public:
 
   // -- the peer asks ------------------------------------------------------------------
 
-  /// A request of `frame_bytes` arrived. `none`, or what the peer did wrong.
+  /// A request of `frame_bytes` arrived. `none`, or what the peer did wrong. It takes a place until its
+  /// answer is pulled.
   [[nodiscard]] errc take(correlation_id id, std::size_t frame_bytes, time_point deadline);
   /// True while the peer's request is not answered.
   [[nodiscard]] bool is_asked(correlation_id id) const { return asked_of_us_.contains(id); }
@@ -78,6 +79,8 @@ private:
   using table = std::unordered_map<correlation_id, open>;
 
   void push(codecs::frame_header header, std::span<const std::byte> prefix, const payload& body);
+  void push_answer(codecs::frame_header header, std::span<const std::byte> prefix,
+                   const payload& body);
   void push_failure(correlation_id id, const failure& what);
   void no_longer_awaited(open& what);
 
@@ -91,6 +94,10 @@ private:
   std::size_t awaited_ = 0;
   std::set<std::pair<time_point, std::uint64_t>> times_; // the id, and above it whether it is ours
   outbox box_;
+  // To the peer a request is open until it has the answer. So is it here while that waits in the box:
+  // else who asks and reads nothing could have any number of answers pile up.
+  std::uint64_t frames_pulled_ = 0;
+  fifo<std::uint64_t> answers_waiting_; // frames that leave the box before each
 };
 
 } // namespace postbus::bus

@@ -133,7 +133,8 @@ public:
   /// The peer's byte stream has ended in order.
   void end_of_input();
   /// The connection ends at once: the operating system says so (`connection_reset`), or the node
-  /// does, which has its reasons. Blame is the peer's for a lost connection, else our own.
+  /// does, which has its reasons; those that concern the peer it hears if its socket takes a last word.
+  /// Blame is the peer's for a lost connection, else our own.
   void fail(errc code, std::string detail);
   /// Anything that waits for time: keepalive, silence, idle, deadlines.
   void tick(time_point now);
@@ -243,6 +244,7 @@ private:
   void begin_linger(const error& why, time_point now);
   void violate(errc code, std::string detail, time_point now);
   void end(const error& why);
+  void say_why(errc code, const std::string& detail);
   void say_hello();
   void say(payload frame) {
     if (is_opening())

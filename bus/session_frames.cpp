@@ -310,9 +310,23 @@ void session::fail(errc code, std::string detail) {
   if (is_live() && is_open_here_only()
       && (code == errc::connection_cut || code == errc::connection_reset))
     code = errc::handshake_lost;
+  say_why(code, detail);
   const bool lost = code >= errc::peer_lost && code <= errc::connection_reset;
   end(
     {code, lost || code == errc::handshake_lost ? blame::remote : blame::local, std::move(detail)});
+}
+
+// Whoever is ended in favour of others may be there all the same, and hears why if its socket takes a last
+// word. A stranger hears nothing, and what went wrong on this machine is nobody else's affair.
+void session::say_why(errc code, const std::string& detail) {
+  const bool for_others = code == errc::too_many_handshakes || code == errc::peer_lost
+                          || code == errc::peer_restarted || code == errc::shutting_down;
+  if (!for_others)
+    return;
+  if (is_live())
+    say_goodbye(code, detail);
+  else if (is_opening() && peer_seen_)
+    say(encode(bus::refuse{code, detail}));
 }
 
 void session::violate(errc code, std::string detail, time_point now) {

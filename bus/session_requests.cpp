@@ -10,9 +10,9 @@ namespace postbus::bus {
 
 namespace {
 
-// Smaller bodies are copied out of the read buffer, so that they do not keep all of it.
+// Bodies that fill little of the read buffer are copied out of it, so that they do not keep all of it.
 payload kept(const codecs::frame_view& frame, std::span<const std::byte> body) {
-  if (body.size() < outbox::refer_bytes_min)
+  if (body.size() < frame.owner->capacity() / 4)
     return payload::copy_of(body);
   return {codecs::chunk_ptr::share(*frame.owner), body.data(), body.size()};
 }

@@ -90,7 +90,7 @@ struct reason_count {
 
 /// How messages can come to nothing.
 enum class drop : std::uint8_t {
-  unclaimed,   ///< Received, and no program had subscribed to messages.
+  unclaimed,   ///< Received, and taken by no subscription, or by none that got it.
   unsent,      ///< Accepted, and never sent: the connection ended, or no other one came.
   unconfirmed, ///< Sent, and nobody can say whether they arrived, because the connection ended.
   too_slow,    ///< Received, and dropped by the policy of a subscription: once for each that did.

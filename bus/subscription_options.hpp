@@ -16,7 +16,7 @@ namespace postbus {
 
 /// What a subscription takes; the default is everything.
 struct message_filter {
-  /// Messages of these, and their `connected` and `disconnected`; of everybody when empty.
+  /// Messages of these, and their `connected`, `disconnected` and `unsent`; of everybody when empty.
   std::vector<node_id> peers = {};
   /// Messages with one of these tags; with any when empty.
   std::vector<tag_range> tags = {};
@@ -68,7 +68,7 @@ namespace bus {
 /// What a subscriber wants to hear.
 struct subscription_options {
   bool messages = true; ///< Those that the filter takes.
-  bool events = true;   ///< connected, disconnected, messages_dropped, closing, closed.
+  bool events = true;   ///< All but `connection_request`: docs/SUBSCRIPTIONS.md, "Events".
   bool decides = false; ///< `connection_request` of anybody, which this subscriber then answers.
   message_filter filter = {};
   slow_policy policy = slow_policy::block;

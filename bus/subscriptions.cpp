@@ -23,7 +23,9 @@ const node_id* peer_of(const node_event& event) noexcept {
     return &up->peer;
   if (const auto* down = std::get_if<disconnected>(&event))
     return &down->peer;
-  return nullptr;
+  if (const auto* back = std::get_if<unsent>(&event))
+    return &back->peer;
+  return nullptr; // a `keep_state` is about an endpoint, whoever is there
 }
 
 } // namespace
@@ -126,6 +128,11 @@ std::uint64_t subscriptions::push(const node_id& from, const shared<received_fra
       concerned_.push_back(at);
       by_tag = by_tag || !wants.filter.tags.empty();
     }
+  // What waits keeps no chunk that has more in it than it is charged for.
+  if (std::any_of(concerned_.begin(), concerned_.end(), [this](known at) {
+        return at->second.wants.policy == slow_policy::block && !takes_at_once(at->second);
+      }))
+    frames->move_together();
   if (by_tag)
     return push_divided(from, frames);
   for (const auto at : concerned_)
@@ -149,7 +156,7 @@ void subscriptions::give(known at, const node_id& from, const shared<received_fr
                          std::vector<shared<received_frames>> holds) {
   auto& to = at->second;
   to.taken += frames->frames();
-  const auto at_once = to.waiting.empty() && has_room(to);
+  const auto at_once = takes_at_once(to);
   if (to.wants.policy == slow_policy::block) {
     auto messages = shared<delivery>::adopt(new delivery(from, frames, to.slot, std::move(holds)));
     messages->each_charged([](received_frames& part) { ++part.claimed.waiting; });

@@ -90,6 +90,9 @@ private:
   void give(known at, const node_id& from, const shared<received_frames>& frames,
             std::vector<shared<received_frames>> holds);
   [[nodiscard]] bool has_room(const subscription& of) const;
+  [[nodiscard]] bool takes_at_once(const subscription& of) const {
+    return of.waiting.empty() && has_room(of);
+  }
   void hand_on(known at, shared<delivery> messages);
   void pump(known at);
   void let_go(const shared<delivery>& messages);

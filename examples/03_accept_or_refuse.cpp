@@ -65,7 +65,9 @@ int main() {
   const auto house = postbus::codecs::unpack_value<card>(seen->init.bytes());
   if (house && house->year > 1900)
     careful.reject(*seen, "too new");
-  else if (const auto open = careful.connect(*seen, 5s))
+  else if (const auto open = careful.connect(*seen, 5s); !open)
+    return bus.fail(open.error());
+  else
     fmt::print("in the {}\n", house ? house->name : "dark");
   // [look]
 

@@ -5,9 +5,10 @@
 
 #include <fmt/core.h>
 
+#include <future>
 #include <stdexcept>
+#include <string_view>
 #include <thread>
-#include <vector>
 
 using namespace std::chrono_literals;
 
@@ -27,7 +28,7 @@ int main() {
 
   // [handle]
   const auto pies = bus.system().spawn(oven);
-  std::vector<postbus::incoming_request> simmering;
+  std::promise<postbus::incoming_request> simmering;
   const auto registered = kitchen.handle([&](const postbus::incoming_request& order) {
     const auto dish = order.as<std::string>();
     if (!dish)
@@ -35,7 +36,7 @@ int main() {
     else if (*dish == "pie")
       postbus::post(pies, order); // to be answered there
     else if (*dish == "soup")
-      simmering.push_back(order); // and forgotten
+      simmering.set_value(order); // and forgotten
     else if (*dish == "bread")
       order.respond("bread");
     else if (*dish == "plate")
@@ -52,8 +53,9 @@ int main() {
   const auto peer = waiter.connect(*at, 5s);
   if (!peer)
     return bus.fail(peer.error());
-  for (const auto* dish : {"bread", "pie", "fish", "plate", "soup"}) {
-    const auto reply = waiter.request(*peer, dish, {.within = 200ms});
+  for (const std::string_view dish : {"bread", "pie", "fish", "plate", "soup"}) {
+    const auto patience = dish == "soup" ? 200ms : 5s;
+    const auto reply = waiter.request(*peer, dish, {.within = patience});
     if (!reply) // why there is no answer
       fmt::print("{}: {}\n", dish, to_string(reply.error()));
     else if (reply->failure) // the kitchen says no
@@ -62,7 +64,8 @@ int main() {
       fmt::print("{}: {}\n", dish, reply->as<std::string>().value_or("not words"));
   }
   // [ask]
-  while (!simmering.at(0).is_called_off()) // the kitchen hears of it a little later
+  const auto soup = simmering.get_future().get();
+  while (!soup.is_called_off()) // the kitchen hears of it a little later
     std::this_thread::yield();
   fmt::print("nobody waits for the soup any more\n");
 }

@@ -49,7 +49,8 @@ struct send_options {
 };
 
 struct ping_options {
-  node_settings node;
+  // An answer that nobody waits for any more is not worth a minute.
+  node_settings node = {.endpoint = {}, .id = {}, .drain = std::chrono::seconds(2)};
   std::uint64_t count = 10; ///< 0 goes on until a signal comes.
   std::chrono::milliseconds interval = std::chrono::milliseconds(200);
   std::chrono::milliseconds timeout = std::chrono::seconds(5);

@@ -15,7 +15,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr auto answer_time = 2s;
+constexpr auto answer_time = 10s;
 constexpr std::size_t threads = 2;
 constexpr std::size_t request_bytes_max = 4096; // nobody has anything to say here
 
@@ -84,7 +84,7 @@ http_server::http_server(const postbus::node& of) : parts_(std::make_unique<part
   server.new_task_queue = [] { return new httplib::ThreadPool(threads); };
   server.set_socket_options(prepare_socket);
   server.set_keep_alive_timeout(1);
-  server.set_read_timeout(1s);
+  server.set_read_timeout(5s);
   server.set_write_timeout(1s);
   server.set_payload_max_length(request_bytes_max);
   server.Get("/metrics", [of](const httplib::Request&, httplib::Response& to) {

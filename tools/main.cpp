@@ -1,11 +1,15 @@
-// main: the command line of `postbus`. Parses it and calls the command; prints nothing but usage errors.
+// main: the command line of `postbus`. Parses it and calls the command; prints nothing but help and
+// usage errors.
 #include "postbus/tools/commands.hpp"
 #include "postbus/tools/signals.hpp"
+#include "postbus/tools/text.hpp"
 
 #include <CLI/CLI.hpp>
 #include <fmt/core.h>
 
 #include <map>
+#include <optional>
+#include <string>
 
 namespace {
 
@@ -41,7 +45,8 @@ void add_node(CLI::App& to, tool::node_settings& into) {
            "How often a quiet side says that it lives; three of them in silence, and the peer is "
            "lost [15s]");
   add_time(to, "--drain", into.drain, 1000,
-           "How long closing may take for messages on their way [60s]");
+           fmt::format("How long closing may take for messages on their way [{}s]",
+                       into.drain / std::chrono::seconds(1)));
 }
 
 void add_demo(CLI::App& app, tool::demo_options& into) {
@@ -63,8 +68,8 @@ void add_listen(CLI::App& app, tool::listen_options& into) {
   command.add_flag("--once", into.once, "Serve one peer, then exit; 1 when something was lost");
   command
     .add_option("--http", into.http,
-                "Serve statistics: /metrics for Prometheus, /peers as JSON. A port alone is one of "
-                "127.0.0.1, 0 a free one")
+                "Serve statistics: /metrics for Prometheus, /peers as JSON. A port alone means "
+                "127.0.0.1, port 0 a free one")
     ->type_name("ADDR");
   command
     .add_option("--window", into.node.window_bytes,
@@ -109,7 +114,7 @@ CLI::App& add_statistics(CLI::App& app, const std::string& name, const std::stri
   auto& command = *app.add_subcommand(name, what);
   command
     .add_option("url", into.url,
-                "http://host:port of a `postbus listen --http`; a port is one here")
+                "http://host:port of a `postbus listen --http`; a port alone means 127.0.0.1")
     ->required()
     ->type_name("URL");
   add_time(command, "--timeout", into.timeout, 1000, "For each answer [5s]");
@@ -123,12 +128,44 @@ void add_stats(CLI::App& app, tool::stats_options& into) {
     ->excludes(json);
 }
 
+// "demo, listen, send".
+std::string commands_of(const CLI::App& app) {
+  std::string names;
+  for (const auto* each : app.get_subcommands([](const CLI::App*) { return true; }))
+    names += (names.empty() ? "" : ", ") + each->get_name();
+  return names;
+}
+
+// The first word, when it is no command and no option either.
+std::optional<std::string> unknown_command(const CLI::App& app, int count, char** arguments) {
+  const std::string word = count < 2 ? "-" : arguments[1];
+  const auto is_it = [&](const CLI::App* command) { return command->get_name() == word; };
+  if (word.starts_with('-') || !app.get_subcommands(is_it).empty())
+    return std::nullopt;
+  return tool::printable(word);
+}
+
+// What is said of a command line that makes no sense, and where to read on.
+std::string complaint(const CLI::App* app, const CLI::Error& what) {
+  const auto chosen = app->get_subcommands();
+  if (chosen.empty())
+    return fmt::format("postbus: {}\npostbus: a command is one of {}; see `postbus --help`\n",
+                       what.what(), commands_of(*app));
+  return fmt::format("postbus: {}\npostbus: see `postbus {} --help`\n", what.what(),
+                     chosen.front()->get_name());
+}
+
 } // namespace
 
 int main(int count, char** arguments) {
   CLI::App app(
-    "Postbus: nodes that exchange messages. Exit codes: 0 done, 1 failed, 2 wrong usage.",
+    "Postbus: nodes that exchange messages. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 or "
+    "143 ended at once by Ctrl-C or SIGTERM.",
     "postbus");
+  app.footer("In one terminal, and then in another:\n"
+             "  postbus listen 127.0.0.1:4000\n"
+             "  echo hello | postbus send 127.0.0.1:4000\n");
+  app.failure_message(complaint);
   app.set_version_flag("--version", "postbus " POSTBUS_VERSION);
   app.require_subcommand(1);
   tool::demo_options demo;
@@ -141,7 +178,13 @@ int main(int count, char** arguments) {
   add_send(app, send);
   add_ping(app, ping);
   add_stats(app, stats);
-  add_statistics(app, "top", "The same, anew each second, until Ctrl-C", stats);
+  add_statistics(app, "top", "Watch what a running node does, anew each second, until Ctrl-C",
+                 stats);
+  if (const auto unknown = unknown_command(app, count, arguments)) {
+    fmt::print(stderr, "postbus: there is no command '{}'; there are {}\n", *unknown,
+               commands_of(app));
+    return static_cast<int>(tool::exit_code::usage);
+  }
   try {
     app.parse(count, arguments);
   } catch (const CLI::ParseError& what) {

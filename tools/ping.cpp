@@ -60,7 +60,7 @@ exit_code pinging::run(const std::string& endpoint) {
       (void)listen_until(next, std::nullopt);
   }
   const auto lost = over_;
-  if (auto closed = from_.close(2s); !closed)
+  if (auto closed = from_.close(how_.node.drain); !closed)
     return fail("closing", closed.error());
   if (lost)
     fail("the connection is over", lost->reason);

@@ -3,7 +3,7 @@
 #include "postbus/actors/loop.hpp"
 #include "postbus/postbus.hpp"
 #include "postbus/tests/support/asked.hpp"
-#include "postbus/tests/support/expect.hpp"
+#include "postbus/tests/support/sending.hpp"
 
 #include <doctest/doctest.h>
 
@@ -84,6 +84,7 @@ TEST_CASE("a thread subscribes an actor, and ends that again") {
   REQUIRE(number.wait_for(patience) == std::future_status::ready);
   CHECK(number.get() == 7);
   pair.far.unsubscribe(*made);
+  CHECK(pair.far.counters(*made).error() == errc::bad_option);
   auto inbox = pair.far.inbox(); // asked for after that, so what comes now comes to it alone
   CHECK(pair.near.send(pair.far.id(), 8) == send_outcome::accepted);
   CHECK(inbox.next_message(patience).has_value());
@@ -153,13 +154,7 @@ TEST_CASE("a subscriber that dies is forgotten and holds nobody back") {
   (void)asked<subscription>(self, pair.far.actor(),
                             subscribe{.subscriber = dying, .events = false});
   auto inbox = pair.far.inbox();
-  auto out = pair.near.to(pair.far.id());
-  std::jthread sender([&] {
-    bool taken = true;
-    for (int number = 0; taken && number < 50'000; ++number)
-      taken = out.send(number, {.within = patience}) == send_outcome::accepted;
-    CHECK(taken);
-  });
+  std::jthread sender([&] { CHECK(send_numbers(pair.near, pair.far.id(), 50'000)); });
   for (int number = 0; number < 50'000; ++number)
     REQUIRE(inbox.next_message(patience).has_value());
   sender.join();
@@ -167,7 +162,8 @@ TEST_CASE("a subscriber that dies is forgotten and holds nobody back") {
 
 TEST_CASE("an actor that decides answers who asks") {
   runtime bus;
-  auto far = bus.spawn_node(), near = bus.spawn_node();
+  const node_options unhurried{.id = {}, .init = {}, .bounds = patient()};
+  auto far = bus.spawn_node(unhurried), near = bus.spawn_node(unhurried);
   caf::scoped_actor self{bus.system()};
   const auto at = asked<std::string>(self, far.actor(), postbus::listen{"tcp://127.0.0.1:0"});
   auto guard = bus.system().spawn(
@@ -184,8 +180,8 @@ TEST_CASE("an actor that decides answers who asks") {
     self, far.actor(),
     subscribe{.subscriber = guard, .messages = false, .events = false, .decides = true});
   CHECK(asked<node_id>(self, near.actor(), postbus::connect{at}) == far.id());
-  auto stranger = bus.spawn_node();
-  const auto no = stranger.connect(at);
+  auto stranger = bus.spawn_node(unhurried);
+  const auto no = stranger.connect(at, patience);
   REQUIRE_FALSE(no.has_value());
   CHECK(no.error() == error{errc::rejected, blame::remote, "members only"});
   post(guard, caf::exit_msg{guard.address(), caf::exit_reason::user_shutdown});

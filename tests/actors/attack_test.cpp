@@ -1,58 +1,12 @@
 // Strangers who do their worst beside a good client, who loses nothing.
-#include "postbus/postbus.hpp"
-#include "postbus/tests/support/expect.hpp"
+#include "postbus/tests/actors/good_client.hpp"
 #include "postbus/tests/support/raw_peer.hpp"
 
 #include <doctest/doctest.h>
 
-#include <thread>
-
 using namespace postbus;
 using namespace postbus::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-/// Sends and checks a steady stream while `attack` runs; then everything must have arrived.
-template <class Attack>
-void beside_a_good_client(limits bounds, Attack attack) {
-  runtime bus;
-  connected_pair pair(bus, bounds);
-  auto inbox = pair.far.inbox();
-  std::uint64_t sent = 0;
-  std::uint64_t received = 0;
-  bool in_order = true;
-  std::jthread reader([&] {
-    for (;;) {
-      auto next = inbox.next(patience);
-      if (!next)
-        return;
-      if (const auto* each = std::get_if<message>(&*next))
-        in_order = in_order && each->template as<std::uint64_t>().value_or(0) == received++;
-      else if (const auto* end = std::get_if<disconnected>(&std::get<node_event>(*next)))
-        if (end->peer == pair.near.id())
-          return;
-    }
-  });
-  std::jthread good([&](const std::stop_token& attacked) {
-    auto out = pair.near.to(pair.far.id());
-    auto outcome = send_outcome::accepted;
-    while (outcome != send_outcome::closed && (!attacked.stop_requested() || sent < 1000)) {
-      outcome = out.send(sent, {.within = patience});
-      sent += outcome == send_outcome::accepted ? 1 : 0;
-    }
-    CHECK(pair.near.close(patience).has_value());
-  });
-  attack(pair.endpoint);
-  good.request_stop();
-  good.join();
-  reader.join();
-  CHECK(in_order);
-  CHECK(received == sent);
-  CHECK(sent >= 1000);
-}
-
-} // namespace
 
 TEST_CASE("who says nothing learns nothing and is gone at the handshake deadline") {
   limits quick;

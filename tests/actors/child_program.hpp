@@ -90,10 +90,16 @@ public:
   /// Returns when it stands still.
   void stop() {
     int status = 0;
+    if (pid_ <= 0)
+      return;
     ::kill(pid_, SIGSTOP);
-    ::waitpid(pid_, &status, WUNTRACED);
+    if (::waitpid(pid_, &status, WUNTRACED) != pid_ || !WIFSTOPPED(status))
+      pid_ = -1; // it had ended, and its number may be another's by now
   }
-  void go_on() { ::kill(pid_, SIGCONT); }
+  void go_on() {
+    if (pid_ > 0)
+      ::kill(pid_, SIGCONT);
+  }
   /// Waits for its end: its exit code, or the signal as a negative number. One that does not end
   /// `within` is killed.
   int wait(duration within = std::chrono::seconds(30)) {

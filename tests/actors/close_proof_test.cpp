@@ -154,9 +154,11 @@ TEST_CASE("4 MB reach a peer that reads them while we close and writes without a
   const auto found = read_everything(*world.peer, [](auto) {});
   writer.request_stop();
   writer.join();
-  check_all_arrived(found, *world.peer);
-  world.peer.reset();
+  world.peer->shut();
   closer.join();
+  const auto end = next_event<disconnected>(world.events);
+  REQUIRE(end.has_value());
+  check_taken_arrived(found, *world.peer, world.taken, end->account.unsent);
 }
 
 TEST_CASE("a peer that reads slowly and confirms gets everything, and the account says so") {
@@ -232,6 +234,9 @@ TEST_CASE("between two nodes 4 MB outlive the close, though ours has not read wh
   auto near = pair.near.inbox(); // reads nothing before the end
   auto far = pair.far.inbox();
   send_all(pair.near, pair.far.id());
+  // All of it has arrived there, and none was taken.
+  REQUIRE(
+    eventually([&] { return pair.far.statistics(patience)->total.messages_received == count; }));
   std::jthread writer([&] { // until it is told that nobody is there any more
     const std::vector<std::byte> body(body_bytes);
     while (pair.far.send_bytes(pair.near.id(), body, {.within = patience})

@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include <future>
 #include <thread>
 
 using namespace postbus;
@@ -62,14 +63,19 @@ TEST_CASE("closing with frozen peers, half-open handshakes and dials in flight e
   REQUIRE(frozen.pump(
     session, box, [&] { return session.at() == bus::phase::open; }, patience));
   REQUIRE(next_event<connected>(events).has_value());
-  // 192.0.2.0/24 is nobody's: depending on the machine the dial hangs or fails at once.
-  std::jthread dial([&] { CHECK_FALSE(node.connect("tcp://127.0.0.1:1", 20s).has_value()); });
+  raw_listener mute;
+  auto dial = std::async(std::launch::async, [&] { return node.connect(mute.endpoint(), 1h); });
+  auto dialed = mute.accept(patience);
+  REQUIRE(dialed.read_frame(codecs::frame_kind::hello, patience).has_value());
   for (int number = 0; number < 1000; ++number)
     (void)node.send_bytes(session.peer().id, std::vector<std::byte>(1000));
   const auto start = std::chrono::steady_clock::now();
   CHECK(node.close(300ms).has_value());
   CHECK(std::chrono::steady_clock::now() - start < 20s);
-  dial.join();
+  const auto answer = awaited(std::move(dial));
+  REQUIRE_FALSE(answer.has_value());
+  CHECK((answer.error() == errc::closed || answer.error() == errc::node_closed));
+  CHECK(answer.error().by == blame::local);
   CHECK(next_event<disconnected>(events).has_value());
   CHECK(next_event<closed>(events).has_value());
 }
@@ -104,13 +110,15 @@ TEST_CASE("a peer that goes silent is lost after three keepalive times") {
   const auto at = node.listen("tcp://127.0.0.1:0");
   REQUIRE(at.has_value());
   raw_peer frozen(*at);
-  bus::session session(raw_peer::dialer(node_id::random()), std::chrono::steady_clock::now());
+  const auto begun = std::chrono::steady_clock::now();
+  bus::session session(raw_peer::dialer(node_id::random()), begun);
   bus::outbox box{limits{}};
   REQUIRE(frozen.pump(
     session, box, [&] { return session.at() == bus::phase::open; }, patience));
   const auto end = next_event<disconnected>(events);
   REQUIRE(end.has_value());
   CHECK(end->reason.code == errc::peer_lost);
+  CHECK(std::chrono::steady_clock::now() - begun >= 3 * quick.keepalive_time);
 }
 
 TEST_CASE("handles answer closed once their node is, and once their runtime is gone") {

@@ -28,14 +28,6 @@ static_assert(std::is_copy_constructible_v<node> && std::is_copy_assignable_v<no
 static_assert(std::is_copy_constructible_v<sender> && std::is_copy_assignable_v<sender>);
 static_assert(!std::is_copy_constructible_v<inbox> && std::is_move_assignable_v<inbox>);
 
-limits brief() {
-  limits bounds;
-  bounds.linger_time_max = 10ms;
-  return bounds;
-}
-
-constexpr runtime_options ends_soon{.loops = 2, .close_time = 10ms};
-
 std::string word(const error& what) {
   return std::string(to_string(what.code));
 }

@@ -28,7 +28,7 @@ void close_in_time(const node& which, duration linger = quick().linger_time_max)
   const auto begin = std::chrono::steady_clock::now();
   CHECK(which.close(drain).has_value());
   const auto taken = std::chrono::steady_clock::now() - begin;
-  CHECK(taken < drain + linger + 1s + (sanitized ? 5s : 1s));
+  CHECK(taken < drain + linger + 1s + 8s); // what a busy machine adds
 }
 
 /// What a dial is told that its own node ends: `closed` once there is a connection, else `node_closed`.
@@ -159,6 +159,31 @@ void closes_beside(bool open, Run run) {
   CHECK(open_descriptors() == descriptors);
 }
 
+/// A node that listens, and what it is told of those who come.
+struct told_of_world {
+  told_of_world(runtime& bus, const limits& bounds)
+    : node(bus.spawn_node({.id = {}, .init = {}, .bounds = bounds})), events(node.inbox()),
+      at(node.listen("tcp://127.0.0.1:0").value_or("")) {}
+  ~told_of_world() { CHECK(node.close(drain).has_value()); }
+
+  node_id open(raw_peer& peer) {
+    const auto id = node_id::random();
+    REQUIRE(peer.open_as_dialer(id, patience));
+    REQUIRE(next_event<connected>(events).has_value());
+    return id;
+  }
+  error end_of(const node_id& peer) {
+    const auto told = next_event<disconnected>(events);
+    REQUIRE(told.has_value());
+    CHECK(told->peer == peer);
+    return told->reason;
+  }
+
+  postbus::node node;
+  inbox events;
+  std::string at;
+};
+
 } // namespace
 
 TEST_CASE("a close ends in time at whatever step a peer that dialed us stands still") {
@@ -207,7 +232,9 @@ TEST_CASE("a close ends in time at whatever step a peer that we dialed stands st
 
 TEST_CASE("a close ends in time while our own program has not decided who may come in") {
   runtime bus;
-  auto node = bus.spawn_node({.id = {}, .init = {}, .bounds = quick()});
+  auto bounds = patient();
+  bounds.linger_time_max = quick().linger_time_max;
+  auto node = bus.spawn_node({.id = {}, .init = {}, .bounds = bounds});
   auto events = node.deciding_inbox();
   const auto at = node.listen("tcp://127.0.0.1:0");
   REQUIRE(at.has_value());
@@ -240,47 +267,41 @@ TEST_CASE("a peer that stops between our goodbye and its own is told of as close
   CHECK(story_of(events) == story_of_one);
 }
 
+// One node for each time that is short, so that no other ends what it is about.
 TEST_CASE("who stands still and is not closed is told of by the step it stands at") {
-  limits impatient = quick();
-  impatient.keepalive_time = 400ms;
-  impatient.idle_time_max = 10s;
-  impatient.handshake_time_max = 600ms;
-  impatient.decision_time_max = 500ms;
-  impatient.probe_time_max = 100ms;
-  impatient.stall_time_max = 300ms; // less than the silence, so that it comes first
-  const std::string half_a_message("\x00\x10\x00\x00\x10\x04\x00\x00half", 12);
   runtime bus;
-  auto node = bus.spawn_node({.id = {}, .init = {}, .bounds = impatient});
-  auto events = node.inbox();
-  const auto at = node.listen("tcp://127.0.0.1:0");
-  REQUIRE(at.has_value());
-  const auto lost = [&](raw_peer& peer, bool flood) {
-    const auto id = node_id::random();
-    REQUIRE(peer.open_as_dialer(id, patience));
-    REQUIRE(next_event<connected>(events).has_value());
-    if (flood) {
-      peer.write(encode(bus::credit{0, std::uint64_t{1} << 40, std::uint64_t{1} << 40, 0}));
-      const std::vector<std::byte> body(1'000'000);
-      for (int count = 0; count < 100; ++count)
-        REQUIRE(node.send_bytes(id, body, {.within = patience}) != send_outcome::congested);
-    } else {
-      peer.write(half_a_message.substr(0, 9));
-    }
-    const auto told = next_event<disconnected>(events);
-    REQUIRE(told.has_value());
-    CHECK(told->peer == id);
-    CHECK(told->reason.by == blame::remote);
-    return told->reason.code;
-  };
-  {
-    raw_peer silent(*at);
-    CHECK(lost(silent, false) == errc::peer_lost);
-    raw_peer stuck(*at);
-    CHECK(lost(stuck, true) == errc::peer_too_slow);
+  SUBCASE("silent in the middle of a message") {
+    auto bounds = patient();
+    bounds.keepalive_time = 400ms;
+    told_of_world world(bus, bounds);
+    raw_peer silent(world.at);
+    const auto id = world.open(silent);
+    const std::string half_a_header("\x00\x10\x00\x00\x10", 5);
+    silent.write(half_a_header);
+    CHECK(world.end_of(id) == error{errc::peer_lost, blame::remote, {}});
   }
-  raw_listener listener;
-  CHECK(node.connect(listener.endpoint(), patience).error().code == errc::handshake_timeout);
-  CHECK(node.close().has_value());
+  SUBCASE("taking nothing of what it was promised") {
+    auto bounds = patient();
+    bounds.stall_time_max = 300ms;
+    told_of_world world(bus, bounds);
+    raw_peer stuck(world.at);
+    const auto id = world.open(stuck);
+    stuck.write(encode(bus::credit{0, std::uint64_t{1} << 40, std::uint64_t{1} << 40, 0}));
+    const std::vector<std::byte> body(1'000'000);
+    for (int count = 0; count < 100; ++count)
+      REQUIRE(world.node.send_bytes(id, body, {.within = patience}) != send_outcome::congested);
+    CHECK(world.end_of(id) == error{errc::peer_too_slow, blame::remote, {}});
+  }
+  SUBCASE("before its first byte") {
+    limits bounds;
+    bounds.handshake_time_max = 600ms;
+    bounds.decision_time_max = 500ms;
+    bounds.probe_time_max = 100ms;
+    told_of_world world(bus, bounds);
+    raw_listener listener;
+    CHECK(world.node.connect(listener.endpoint(), patience).error().code
+          == errc::handshake_timeout);
+  }
 }
 
 // -- a whole process ----------------------------------------------------------------------

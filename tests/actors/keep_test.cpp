@@ -6,6 +6,7 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <future>
 #include <thread>
 
 using namespace postbus;
@@ -129,7 +130,7 @@ TEST_CASE(
 
 TEST_CASE("what cannot be kept is refused, ended, or tried again rarely") {
   runtime bus;
-  auto bounds = quick();
+  auto bounds = patient();
   bounds.reconnect_time_max = 20s;
   auto node = bus.spawn_node({.id = {}, .init = {}, .bounds = bounds});
   auto inbox = node.inbox();
@@ -145,7 +146,7 @@ TEST_CASE("what cannot be kept is refused, ended, or tried again rarely") {
   CHECK(node.keep_connected(*own).has_value()); // not kept any more, so it may be asked again
   CHECK(next_state(inbox).status == keep_status::ended);
 
-  auto far = bus.spawn_node();
+  auto far = bus.spawn_node({.id = {}, .init = {}, .bounds = patient()});
   auto requests = far.deciding_inbox();
   const auto at = far.listen("tcp://127.0.0.1:0");
   REQUIRE(at.has_value());
@@ -212,11 +213,10 @@ TEST_CASE("what is sent while a kept peer is away waits for it, in order and wit
   // A thread that waits for room, and an actor that asks for it, get it when the peer is back.
   std::jthread waiting(
     [&] { CHECK(cached.send(sent, {.within = patience}) == send_outcome::accepted); });
-  auto told = std::make_shared<std::atomic<bool>>(false);
+  auto told = std::make_shared<std::promise<void>>();
   auto watch = bus.system().spawn([told](caf::event_based_actor* self) -> caf::behavior {
     return {[=](const writable&) {
-      *told = true;
-      told->notify_all();
+      told->set_value();
       self->quit();
     }};
   });
@@ -227,7 +227,7 @@ TEST_CASE("what is sent while a kept peer is away waits for it, in order and wit
     REQUIRE(next.has_value());
     REQUIRE(next->as<int>().value_or(-1) == number);
   }
-  told->wait(false);
+  awaited(told->get_future());
   CHECK(near.is_connected(far.id));
 }
 

@@ -18,14 +18,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-limits brief() {
-  limits bounds;
-  bounds.linger_time_max = 10ms;
-  return bounds;
-}
-
-constexpr runtime_options ends_soon{.loops = 2, .close_time = 10ms};
-
 bool is_over(const std::future<void>& what, duration within = patience) {
   return what.wait_for(within) == std::future_status::ready;
 }
@@ -238,13 +230,15 @@ namespace {
 
 class endless final : public actors::bound<caf::event_based_actor> {
 public:
-  using bound::bound;
+  endless(caf::actor_config& config, actors::loop& home, std::promise<int>& served)
+    : bound(config, home), served_(served) {}
   caf::behavior make_behavior() override {
-    return {[](int) {}};
+    return {[this](int number) { served_.set_value(number); }};
   }
 
 private:
   void leave() override {}
+  std::promise<int>& served_;
 };
 
 /// An actor on the loop of `of` that will not be told to end.
@@ -263,9 +257,11 @@ TEST_CASE("a loop on which an actor stays is not given up: it says so and goes o
   system_config config;
   caf::actor_system system{config};
   actors::loop home(system);
-  auto stays = actors::spawn_on<endless>(system, home);
+  std::promise<int> served;
+  auto stays = actors::spawn_on<endless>(system, home, std::ref(served));
   CHECK_FALSE(home.finish(50ms));
-  post(stays, 1); // is still served
+  post(stays, 7);
+  CHECK(awaited(served.get_future()) == 7);
   CHECK_FALSE(home.finish(50ms));
   end(stays);
   CHECK(home.finish(patience));

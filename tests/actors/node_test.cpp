@@ -1,6 +1,6 @@
 // What users of a node see: who is connected to whom, what arrives, and how each refusal is told.
 #include "postbus/postbus.hpp"
-#include "postbus/tests/support/expect.hpp"
+#include "postbus/tests/support/sending.hpp"
 
 #include <doctest/doctest.h>
 
@@ -24,6 +24,17 @@ node_id numbered(unsigned char number) {
   node_id::bytes_type bytes{};
   bytes[0] = std::byte{number};
   return node_id{bytes};
+}
+
+/// Whether the very next thing an inbox is told of is a `What`: a message or one of the events.
+template <class What>
+bool is_next(inbox& from) {
+  auto next = from.next(patience);
+  if constexpr (std::is_same_v<What, message>)
+    return next && std::holds_alternative<message>(*next);
+  else
+    return next && std::holds_alternative<node_event>(*next)
+           && std::holds_alternative<What>(std::get<node_event>(*next));
 }
 
 } // namespace
@@ -163,15 +174,19 @@ TEST_CASE("a node does not connect to itself") {
 TEST_CASE("connecting to a connected peer answers with the peer, and nobody is told of a second "
           "connection") {
   runtime bus;
-  connected_pair pair(bus);
-  auto events = pair.far.inbox();
-  CHECK(pair.near.connect(pair.endpoint).value_or(node_id{}) == pair.far.id());
-  const auto back = pair.near.listen("tcp://127.0.0.1:0");
+  auto far = bus.spawn_node(), near = bus.spawn_node();
+  auto events = far.inbox();
+  const auto at = far.listen("tcp://127.0.0.1:0"), back = near.listen("tcp://127.0.0.1:0");
+  REQUIRE(at.has_value());
   REQUIRE(back.has_value());
-  CHECK(pair.far.connect(*back).value_or(node_id{}) == pair.near.id());
-  CHECK(pair.near.send(pair.far.id(), 1) == send_outcome::accepted);
-  CHECK(events.next_message(patience).has_value());
-  CHECK(events.next_event(0s).error() == errc::timeout);
+  for (int times = 0; times < 2; ++times)
+    CHECK(near.connect(*at).value_or(node_id{}) == far.id());
+  CHECK(far.connect(*back).value_or(node_id{}) == near.id());
+  CHECK(near.send(far.id(), 1) == send_outcome::accepted);
+  CHECK(is_next<connected>(events));
+  CHECK(is_next<message>(events));
+  CHECK(near.close().has_value());
+  CHECK(is_next<disconnected>(events));
 }
 
 TEST_CASE("two nodes that dial each other at the same time end with one connection") {
@@ -194,25 +209,28 @@ TEST_CASE("two nodes that dial each other at the same time end with one connecti
     CHECK(answer.value_or(node_id{}) == small.id());
     CHECK(small.send(large.id(), 1) == send_outcome::accepted);
     CHECK(large.send(small.id(), 2) == send_outcome::accepted);
-    CHECK(next_event<connected>(small_events).has_value());
-    CHECK(next_event<connected>(large_events).has_value());
-    CHECK(small_events.next_message(patience).has_value());
-    CHECK(large_events.next_message(patience).has_value());
-    CHECK(small_events.next_event(0s).error() == errc::timeout);
-    CHECK(large_events.next_event(0s).error() == errc::timeout);
+    for (auto* events : {&small_events, &large_events}) {
+      CHECK(is_next<connected>(*events));
+      CHECK(is_next<message>(*events));
+    }
+    CHECK(small.close().has_value());
+    CHECK(is_next<disconnected>(large_events));
+    CHECK(is_next<closing>(small_events));
+    CHECK(is_next<disconnected>(small_events));
   }
 }
 
 TEST_CASE("a program that decides sees who asks, and its reason reaches the peer") {
   runtime bus;
-  auto far = bus.spawn_node();
+  auto far = bus.spawn_node({.id = {}, .init = {}, .bounds = patient()});
   auto requests = far.deciding_inbox();
   const auto at = far.listen("tcp://127.0.0.1:0");
   REQUIRE(at.has_value());
-  auto near = bus.spawn_node({.id = {}, .init = payload::copy_of("let me in"), .bounds = {}});
+  auto near =
+    bus.spawn_node({.id = {}, .init = payload::copy_of("let me in"), .bounds = patient()});
 
   result<node_id> answer = errc::unknown;
-  std::jthread first([&] { answer = near.connect(*at); });
+  std::jthread first([&] { answer = near.connect(*at, patience); });
   auto request = next_event<connection_request>(requests);
   REQUIRE(request.has_value());
   CHECK(request->peer == near.id());
@@ -223,7 +241,7 @@ TEST_CASE("a program that decides sees who asks, and its reason reaches the peer
   CHECK(answer.error() == error{errc::rejected, blame::remote, "not today"});
   CHECK_FALSE(far.accept(*request));
 
-  std::jthread second([&] { answer = near.connect(*at); });
+  std::jthread second([&] { answer = near.connect(*at, patience); });
   request = next_event<connection_request>(requests);
   REQUIRE(request.has_value());
   CHECK(far.accept(*request));
@@ -233,16 +251,15 @@ TEST_CASE("a program that decides sees who asks, and its reason reaches the peer
 
 TEST_CASE("a request that nobody decides is refused when its time is over") {
   runtime bus;
-  limits quick;
-  quick.handshake_time_max = 600ms;
+  auto quick = patient();
   quick.decision_time_max = 300ms;
   quick.probe_time_max = 100ms;
   auto far = bus.spawn_node({.id = {}, .init = {}, .bounds = quick});
   auto requests = far.deciding_inbox();
   const auto at = far.listen("tcp://127.0.0.1:0");
   REQUIRE(at.has_value());
-  auto near = bus.spawn_node();
-  const auto refused = near.connect(*at);
+  auto near = bus.spawn_node({.id = {}, .init = {}, .bounds = patient()});
+  const auto refused = near.connect(*at, patience);
   REQUIRE_FALSE(refused.has_value());
   CHECK(refused.error().code == errc::handshake_timeout);
   CHECK(refused.error().by == blame::remote);
@@ -254,13 +271,7 @@ TEST_CASE("messages between two nodes stay in order while both send") {
   auto far_inbox = pair.far.inbox();
   auto near_inbox = pair.near.inbox();
   constexpr int count = 50'000;
-  const auto send_all = [](const node& from, node_id to) {
-    auto out = from.to(to);
-    bool taken = true;
-    for (int number = 0; taken && number < count; ++number)
-      taken = out.send(number, {.within = patience}) == send_outcome::accepted;
-    CHECK(taken);
-  };
+  const auto send_all = [](const node& from, node_id to) { CHECK(send_numbers(from, to, count)); };
   const auto read_all = [](inbox& from) {
     for (int number = 0; number < count; ++number) {
       const auto next = from.next_message(patience);
@@ -311,32 +322,37 @@ TEST_CASE("a connection over which nothing passes is closed as idle on both side
   limits quick;
   quick.keepalive_time = 100ms;
   quick.idle_time_max = 400ms;
-  connected_pair pair(bus, quick, quick);
-  auto far = pair.far.inbox();
-  auto near = pair.near.inbox();
-  const auto far_end = next_event<disconnected>(far);
-  const auto near_end = next_event<disconnected>(near);
+  auto far = bus.spawn_node({.id = {}, .init = {}, .bounds = quick});
+  auto near = bus.spawn_node({.id = {}, .init = {}, .bounds = quick});
+  auto far_events = far.inbox();
+  auto near_events = near.inbox();
+  const auto at = far.listen("tcp://127.0.0.1:0");
+  REQUIRE(at.has_value());
+  REQUIRE(near.connect(*at).has_value());
+  const auto far_end = next_event<disconnected>(far_events);
+  const auto near_end = next_event<disconnected>(near_events);
   REQUIRE(far_end.has_value());
   REQUIRE(near_end.has_value());
   CHECK(far_end->reason.code == errc::idle);
   CHECK(near_end->reason.code == errc::idle);
-  CHECK(pair.near.send(pair.far.id(), 1) == send_outcome::closed);
-  CHECK(pair.near.connect(pair.endpoint).has_value());
-  CHECK(pair.near.send(pair.far.id(), 1) == send_outcome::accepted);
+  CHECK(near.send(far.id(), 1) == send_outcome::closed);
+  REQUIRE(near.idle_time(60s).has_value());
+  REQUIRE(far.idle_time(60s).has_value());
+  CHECK(near.connect(*at).has_value());
+  CHECK(near.send(far.id(), 1) == send_outcome::accepted);
 }
 
 TEST_CASE("a sender that is kept finds the peer's next connection") {
   runtime bus;
-  limits quick;
-  quick.keepalive_time = 100ms;
-  quick.idle_time_max = 400ms;
-  connected_pair pair(bus, quick, quick);
+  connected_pair pair(bus);
   auto out = pair.near.to(pair.far.id());
   auto near = pair.near.inbox();
   auto far = pair.far.inbox();
   CHECK(out.send(1) == send_outcome::accepted);
   CHECK(far.next_message(patience)->as<int>().value_or(0) == 1);
+  REQUIRE(pair.near.disconnect(pair.far.id(), {}, 1s).has_value());
   REQUIRE(next_event<disconnected>(near).has_value());
+  REQUIRE(next_event<disconnected>(far).has_value());
   CHECK(out.send(2) == send_outcome::closed);
   REQUIRE(pair.near.connect(pair.endpoint).has_value());
   CHECK(out.send(3) == send_outcome::accepted);

@@ -1,7 +1,7 @@
 // What a node sends to itself, who is told that there is room, and who gets unsent messages back.
 #include "postbus/postbus.hpp"
 #include "postbus/tests/support/asked.hpp"
-#include "postbus/tests/support/expect.hpp"
+#include "postbus/tests/support/sending.hpp"
 
 #include <doctest/doctest.h>
 
@@ -23,16 +23,6 @@ limits narrow() {
   bounds.outbox_bytes_max = 64 << 10;
   bounds.linger_time_max = 100ms;
   return bounds;
-}
-
-/// Sends until it is told something else than `accepted`; says how many were accepted.
-std::uint64_t fill(const node& from, const node_id& to, std::size_t bytes = 1000) {
-  const std::string body(bytes, 'x');
-  for (std::uint64_t count = 0;; ++count)
-    if (const auto outcome = from.send(to, body); outcome != send_outcome::accepted) {
-      CHECK(outcome == send_outcome::congested);
-      return count;
-    }
 }
 
 /// An actor that says `writable` of a peer, once for each time it is told.
@@ -104,7 +94,7 @@ TEST_CASE(
   CHECK(queued > 0);
   room_watch watch(bus.system());
   CHECK(node.notify_writable(node.id(), watch.who).has_value());
-  std::uint64_t read = 0;
+  int read = 0;
   for (; *watch.told == 0 && read < queued; ++read)
     REQUIRE(inbox.next_message(patience).has_value());
   CHECK(watch.await(1)); // the actor may run later than all is read
@@ -130,7 +120,7 @@ TEST_CASE("who asks is told once that there is room: at once, or when there is")
   CHECK(pair.near.notify_writable(pair.far.id(), watch.who).has_value()); // is one and the same
   CHECK(*watch.told == 1);
   auto inbox = pair.far.inbox();
-  for (std::uint64_t count = 0; count < queued; ++count)
+  for (int count = 0; count < queued; ++count)
     REQUIRE(inbox.next_message(patience).has_value());
   CHECK(watch.await(2));
   CHECK(pair.near.send(pair.far.id(), 1) == send_outcome::accepted);
@@ -253,4 +243,17 @@ TEST_CASE("who did not ask gets nothing back, and nothing is told when all was s
       told = told || std::holds_alternative<unsent>(*event);
     CHECK_FALSE(told);
   }
+  runtime bus;
+  auto near = bus.spawn_node({.id = {}, .init = {}, .bounds = narrow()});
+  auto far = bus.spawn_node({.id = {}, .init = {}, .bounds = narrow()});
+  auto events = near.inbox();
+  REQUIRE(near.connect(*far.listen("tcp://127.0.0.1:0")).has_value());
+  for (int number = 0; number < 50; ++number) // nobody reads: credit for some of them
+    REQUIRE(near.send(far.id(), std::string(500, 'p')) == send_outcome::accepted);
+  const auto gone = near.disconnect(far.id(), {}, {});
+  REQUIRE(gone.has_value());
+  CHECK(gone->account.unsent > 0);
+  REQUIRE(near.close().has_value());
+  while (auto event = events.next_event(patience))
+    CHECK_FALSE(std::holds_alternative<unsent>(*event));
 }

@@ -6,7 +6,6 @@
 #include <doctest/doctest.h>
 
 #include <future>
-#include <latch>
 #include <mutex>
 #include <thread>
 
@@ -15,22 +14,6 @@ using namespace postbus::test;
 using namespace std::chrono_literals;
 
 namespace {
-
-/// Two nodes of one runtime, the first connected to the second.
-struct pair {
-  explicit pair(limits bounds = {})
-    : one(bus.spawn_node({.id = {}, .init = {}, .bounds = bounds})),
-      two(bus.spawn_node({.id = {}, .init = {}, .bounds = bounds})) {
-    const auto at = two.listen("tcp://127.0.0.1:0");
-    REQUIRE(at.has_value());
-    auto events = two.inbox();
-    REQUIRE(one.connect(*at, patience).has_value());
-    REQUIRE(next_event<connected>(events).has_value()); // the other side is open a little later
-  }
-  runtime bus;
-  node one;
-  node two;
-};
 
 /// Keeps requests until it is told to answer.
 class keeper {
@@ -61,25 +44,19 @@ private:
   std::vector<incoming_request> kept_;
 };
 
-errc code_of(const result<reply>& what) {
-  return what ? errc::none : what.error().code;
-}
-
 /// Waits until it is called off.
 bool is_called_off(const incoming_request& asked) {
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (!asked.is_called_off() && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::yield();
-  return asked.is_called_off();
+  return eventually([&] { return asked.is_called_off(); });
 }
 
 } // namespace
 
 TEST_CASE("a thread asks a function: values both ways, tags, and a no with its code and words") {
-  pair of;
-  REQUIRE(of.two
+  runtime bus;
+  connected_pair of(bus);
+  REQUIRE(of.far
             .handle([&](const incoming_request& asked) {
-              CHECK(asked.from() == of.one.id());
+              CHECK(asked.from() == of.near.id());
               const auto number = asked.as<int>();
               if (!number)
                 asked.fail(400, "not a number");
@@ -87,12 +64,12 @@ TEST_CASE("a thread asks a function: values both ways, tags, and a no with its c
                 asked.respond(*number + 1, {.tag = 5});
             })
             .has_value());
-  const auto good = of.one.request(of.two.id(), 41, {.tag = 3});
+  const auto good = of.near.request(of.far.id(), 41, {.tag = 3});
   REQUIRE(good.has_value());
   CHECK(good->as<int>().value() == 42);
   CHECK(good->tag == 5);
   CHECK(!good->opaque);
-  const auto bad = of.one.request(of.two.id(), "text");
+  const auto bad = of.near.request(of.far.id(), "text");
   REQUIRE(bad.has_value());
   REQUIRE(bad->failure.has_value());
   CHECK(*bad->failure == request_failure{400, "not a number"});
@@ -100,8 +77,9 @@ TEST_CASE("a thread asks a function: values both ways, tags, and a no with its c
 }
 
 TEST_CASE("bytes of every size come and go") {
-  pair of;
-  REQUIRE(of.two
+  runtime bus;
+  connected_pair of(bus);
+  REQUIRE(of.far
             .handle([](const incoming_request& asked) {
               CHECK(asked.is_opaque());
               asked.respond_bytes(asked.body());
@@ -110,7 +88,7 @@ TEST_CASE("bytes of every size come and go") {
   for (const std::size_t size : {0u, 1u, 1000u, 100'000u, 5'000'000u}) {
     CAPTURE(size);
     const auto bytes = payload::copy_of(std::string(size, 'x'));
-    const auto told = of.one.request_bytes(of.two.id(), bytes, {.tag = 0, .within = patience});
+    const auto told = of.near.request_bytes(of.far.id(), bytes, {.tag = 0, .within = patience});
     REQUIRE(told.has_value());
     CHECK(told->opaque);
     CHECK(told->body == bytes);
@@ -119,14 +97,15 @@ TEST_CASE("bytes of every size come and go") {
 
 TEST_CASE(
   "the handler that was registered first for a tag has it; without one it is told at once") {
-  pair of;
+  runtime bus;
+  connected_pair of(bus);
   const auto says = [](std::string_view words) {
     return [words](const incoming_request& asked) { asked.respond(words); };
   };
-  const auto first = of.two.handle(says("first"), {tag_range{10, 20}});
-  REQUIRE(of.two.handle(says("second"), {tag_range{15, 30}, tag_range::of(40)}).has_value());
+  const auto first = of.far.handle(says("first"), {tag_range{10, 20}});
+  REQUIRE(of.far.handle(says("second"), {tag_range{15, 30}, tag_range::of(40)}).has_value());
   const auto said = [&](std::uint16_t tag) {
-    const auto told = of.one.request(of.two.id(), 0, {.tag = tag, .within = patience});
+    const auto told = of.near.request(of.far.id(), 0, {.tag = tag, .within = patience});
     return told ? std::string(told->as<std::string>().value())
                 : std::string(to_string(told.error().code));
   };
@@ -136,29 +115,30 @@ TEST_CASE(
   CHECK(said(21) == "second");
   CHECK(said(40) == "second");
   CHECK(said(41) == "no_handler");
-  of.two.stop_handling(*first);
+  of.far.stop_handling(*first);
   CHECK(said(12) == "no_handler");
   CHECK(said(17) == "second");
 }
 
 TEST_CASE("an actor asks an actor, which answers later and from elsewhere") {
-  pair of;
-  auto& system = of.bus.system();
+  runtime bus;
+  connected_pair of(bus);
+  auto& system = bus.system();
   std::promise<incoming_request> passed_on;
   const auto handling = system.spawn([&](caf::event_based_actor*) -> caf::behavior {
     return {[&](const incoming_request& asked) { passed_on.set_value(asked); }};
   });
-  REQUIRE(of.two.handle({.by = handling}).has_value());
+  REQUIRE(of.far.handle({.by = handling}).has_value());
   std::promise<int> told;
   system.spawn([&](caf::event_based_actor* self) {
-    auto what = send_request::of(of.two.id(), 20);
-    ask(self, of.one.actor(), patience, std::move(*what))
+    auto what = send_request::of(of.far.id(), 20);
+    ask(self, of.near.actor(), patience, std::move(*what))
       .then([&](const reply& good) { told.set_value(good.as<int>().value()); },
             [&](const caf::error&) { told.set_value(-1); });
   });
-  const auto asked = passed_on.get_future().get();
+  const auto asked = awaited(passed_on.get_future());
   std::thread([asked] { asked.respond(asked.as<int>().value() * 2); }).join();
-  CHECK(told.get_future().get() == 40);
+  CHECK(awaited(told.get_future()) == 40);
 }
 
 TEST_CASE("a node asks itself without any connection") {
@@ -182,17 +162,19 @@ TEST_CASE("a node asks itself without any connection") {
 TEST_CASE("who is not there is told at once; what is too large, and too late, too") {
   limits bounds;
   bounds.frame_bytes_max = 20'000;
-  pair of(bounds);
-  CHECK(code_of(of.one.request(node_id::random(), 1)) == errc::not_connected);
+  runtime bus;
+  connected_pair of(bus, bounds, bounds);
+  CHECK(code_of(of.near.request(node_id::random(), 1)) == errc::not_connected);
   const auto large = payload::copy_of(std::string(20'000, 'x'));
-  CHECK(code_of(of.one.request_bytes(of.two.id(), large)) == errc::too_large);
-  CHECK(code_of(of.one.request(of.two.id(), 1, {.tag = 0, .within = 0s})) == errc::timeout);
+  CHECK(code_of(of.near.request_bytes(of.far.id(), large)) == errc::too_large);
+  CHECK(code_of(of.near.request(of.far.id(), 1, {.tag = 0, .within = 0s})) == errc::timeout);
 }
 
 TEST_CASE("a handler that throws, or lets the request fall, has failed, and is asked again") {
-  pair of;
+  runtime bus;
+  connected_pair of(bus);
   int calls = 0;
-  REQUIRE(of.two
+  REQUIRE(of.far
             .handle([&](const incoming_request& asked) {
               if (++calls == 1)
                 throw std::runtime_error("out of paper");
@@ -202,40 +184,41 @@ TEST_CASE("a handler that throws, or lets the request fall, has failed, and is a
                 asked.respond("here");
             })
             .has_value());
-  const auto first = of.one.request(of.two.id(), 1);
+  const auto first = of.near.request(of.far.id(), 1);
   REQUIRE(!first.has_value());
   CHECK(first.error() == error{errc::handler_lost, blame::remote, "out of paper"});
-  CHECK(code_of(of.one.request(of.two.id(), 2)) == errc::handler_lost);
-  CHECK(code_of(of.one.request(of.two.id(), 3)) == errc::handler_lost);
-  CHECK(of.one.request(of.two.id(), 4).value().as<std::string>().value() == "here");
+  CHECK(code_of(of.near.request(of.far.id(), 2)) == errc::handler_lost);
+  CHECK(code_of(of.near.request(of.far.id(), 3)) == errc::handler_lost);
+  CHECK(of.near.request(of.far.id(), 4).value().as<std::string>().value() == "here");
 }
 
 TEST_CASE("an actor that dies has failed what it had, and has no more requests") {
-  pair of;
-  std::latch has_it(1);
-  auto doomed = of.bus.system().spawn([&](caf::event_based_actor* self) -> caf::behavior {
-    return {[&, self](const incoming_request& asked) {
-      has_it.count_down();
+  runtime bus;
+  connected_pair of(bus);
+  auto doomed = bus.system().spawn([](caf::event_based_actor* self) -> caf::behavior {
+    return {[self](const incoming_request& asked) {
       if (asked.text() == "die")
         self->quit();
     }};
   });
-  REQUIRE(of.two.handle({.by = doomed}).has_value());
+  REQUIRE(of.far.handle({.by = doomed}).has_value());
   doomed = nullptr;
-  CHECK(code_of(of.one.request_bytes(of.two.id(), payload::copy_of(std::string_view("die"))))
+  CHECK(code_of(of.near.request_bytes(of.far.id(), payload::copy_of(std::string_view("die"))))
         == errc::handler_lost);
-  has_it.wait();
   // Its end is told to the node behind the answer: at some time there is no handler any more.
   errc told = errc::none;
-  while ((told = code_of(of.one.request(of.two.id(), 1))) == errc::handler_lost) {
-  }
+  (void)eventually([&] {
+    told = code_of(of.near.request(of.far.id(), 1));
+    return told != errc::handler_lost;
+  });
   CHECK(told == errc::no_handler);
 }
 
 TEST_CASE("a request that is given up is called off there, and the thread hears so") {
-  pair of;
-  keeper kept(of.two);
-  auto waiting = of.one.start_request(of.two.id(), 1);
+  runtime bus;
+  connected_pair of(bus);
+  keeper kept(of.far);
+  auto waiting = of.near.start_request(of.far.id(), 1);
   const auto asked = kept[0];
   CHECK(waiting.wait(1ms).error().code == errc::timeout); // not there yet
   waiting.cancel();
@@ -243,17 +226,18 @@ TEST_CASE("a request that is given up is called off there, and the thread hears 
   CHECK(is_called_off(asked));
   CHECK(!asked.respond(5));
   {
-    auto dropped = of.one.start_request(of.two.id(), 2);
+    auto dropped = of.near.start_request(of.far.id(), 2);
     (void)kept[1];
   }
   CHECK(is_called_off(kept[1]));
-  CHECK(code_of(of.one.request(of.two.id(), 3, {.tag = 0, .within = 20ms})) == errc::timeout);
+  CHECK(code_of(of.near.request(of.far.id(), 3, {.tag = 0, .within = 20ms})) == errc::timeout);
   CHECK(is_called_off(kept[2]));
 }
 
 TEST_CASE("an actor gives its request up by its key, and the handling actor hears of it") {
-  pair of;
-  auto& system = of.bus.system();
+  runtime bus;
+  connected_pair of(bus);
+  auto& system = bus.system();
   std::promise<std::uint64_t> asked;
   std::promise<std::uint64_t> called_off;
   incoming_request kept;
@@ -264,53 +248,57 @@ TEST_CASE("an actor gives its request up by its key, and the handling actor hear
             },
             [&](const request_called_off& off) { called_off.set_value(off.number); }};
   });
-  REQUIRE(of.two.handle({.by = handling, .tags = {}, .tell_called_off = true}).has_value());
+  REQUIRE(of.far.handle({.by = handling, .tags = {}, .tell_called_off = true}).has_value());
   std::promise<std::string> told;
   const auto asking = system.spawn([&](caf::event_based_actor* self) -> caf::behavior {
-    send_request what{.to = of.two.id(), .body = {}, .key = 7};
-    ask(self, of.one.actor(), patience, what)
+    send_request what{.to = of.far.id(), .body = {}, .key = 7};
+    ask(self, of.near.actor(), patience, what)
       .then([&](const reply&) { told.set_value("a reply"); },
             [&](const caf::error& why) { told.set_value(render(why)); });
     return {[&, self](int) {
-      ask(self, of.one.actor(), patience, cancel_request{7})
+      ask(self, of.near.actor(), patience, cancel_request{7})
         .then([](bool was_open) { CHECK(was_open); }, [](const caf::error&) { CHECK(false); });
     }};
   });
-  const auto number = asked.get_future().get();
+  const auto number = awaited(asked.get_future());
   post(asking, 1);
-  CHECK(told.get_future().get().find("canceled") != std::string::npos);
-  CHECK(called_off.get_future().get() == number);
+  CHECK(awaited(told.get_future()).find("canceled") != std::string::npos);
+  CHECK(awaited(called_off.get_future()) == number);
+  for (const auto& each : {asking, handling}) // else they stay as long as the request might have
+    caf::anon_send_exit(each, caf::exit_reason::user_shutdown);
 }
 
 TEST_CASE("a connection that ends fails what is open on it, and calls off what the peer asked") {
-  pair of;
-  keeper there(of.two);
-  keeper here(of.one);
-  auto asked = of.one.start_request(of.two.id(), 1);
-  auto asked_back = of.two.start_request(of.one.id(), 2);
+  runtime bus;
+  connected_pair of(bus);
+  keeper there(of.far);
+  keeper here(of.near);
+  auto asked = of.near.start_request(of.far.id(), 1);
+  auto asked_back = of.far.start_request(of.near.id(), 2);
   const auto theirs = here[0];
   (void)there[0];
-  CHECK(of.two.close(0s).has_value());
+  CHECK(of.far.close(0s).has_value());
   CHECK(code_of(asked.wait(patience)) == errc::closed);
   CHECK(code_of(asked_back.wait(patience)) == errc::closed);
   CHECK(is_called_off(theirs));
-  CHECK(code_of(of.one.request(of.two.id(), 3)) == errc::not_connected);
+  CHECK(code_of(of.near.request(of.far.id(), 3)) == errc::not_connected);
 }
 
 TEST_CASE("beyond the bound that the peer told it is congested, and an answer makes room") {
   limits bounds;
   bounds.requests_in_flight_max = 3;
-  pair of(bounds);
-  keeper kept(of.two);
+  runtime bus;
+  connected_pair of(bus, bounds, bounds);
+  keeper kept(of.far);
   std::vector<pending_reply> waiting;
   for (int count = 0; count < 3; ++count)
-    waiting.push_back(of.one.start_request(of.two.id(), count));
-  const auto more = of.one.request(of.two.id(), 4);
+    waiting.push_back(of.near.start_request(of.far.id(), count));
+  const auto more = of.near.request(of.far.id(), 4);
   CHECK(code_of(more) == errc::congested);
   CHECK(more.error().by == blame::remote);
   CHECK(kept[0].respond(0));
   CHECK(waiting[0].wait(patience).has_value());
-  waiting.push_back(of.one.start_request(of.two.id(), 5));
+  waiting.push_back(of.near.start_request(of.far.id(), 5));
   (void)kept[3];
   kept.drop();
   for (std::size_t index = 1; index < waiting.size(); ++index)
@@ -320,21 +308,23 @@ TEST_CASE("beyond the bound that the peer told it is congested, and an answer ma
 TEST_CASE("with every subscriber of a connection stuck its requests are still answered") {
   limits bounds;
   bounds.window_bytes_min = bounds.window_bytes_max = 64 << 10;
-  pair of(bounds);
-  const auto stuck = of.two.inbox(); // nobody reads it
+  runtime bus({.close_time = 10ms}); // the messages are never taken
+  connected_pair of(bus, bounds, bounds);
+  const auto stuck = of.far.inbox(); // nobody reads it
   const std::vector<std::byte> body(10'000);
-  while (of.one.send_bytes(of.two.id(), body, {.tag = 0, .within = 50ms})
+  while (of.near.send_bytes(of.far.id(), body, {.tag = 0, .within = 50ms})
          == send_outcome::accepted) {
   }
   REQUIRE(
-    of.two.handle([](const incoming_request& asked) { asked.respond(asked.as<int>().value()); })
+    of.far.handle([](const incoming_request& asked) { asked.respond(asked.as<int>().value()); })
       .has_value());
   for (int count = 0; count < 200; ++count)
-    CHECK(of.one.request(of.two.id(), count).value().as<int>().value() == count);
+    CHECK(of.near.request(of.far.id(), count).value().as<int>().value() == count);
 }
 
 TEST_CASE("two nodes whose handlers ask back while each holds a hundred requests do not lock") {
-  pair of;
+  runtime bus;
+  connected_pair of(bus);
   // Whoever is asked with a number above 0 asks back with one less, and answers with what it is told.
   const auto asks_back = [](const node& self) {
     return [self](const incoming_request& asked) {
@@ -349,12 +339,12 @@ TEST_CASE("two nodes whose handlers ask back while each holds a hundred requests
       }).detach();
     };
   };
-  REQUIRE(of.one.handle(asks_back(of.one)).has_value());
-  REQUIRE(of.two.handle(asks_back(of.two)).has_value());
+  REQUIRE(of.near.handle(asks_back(of.near)).has_value());
+  REQUIRE(of.far.handle(asks_back(of.far)).has_value());
   std::vector<pending_reply> waiting;
   for (int count = 0; count < 100; ++count) {
-    waiting.push_back(of.one.start_request(of.two.id(), 3, {.tag = 0, .within = patience}));
-    waiting.push_back(of.two.start_request(of.one.id(), 3, {.tag = 0, .within = patience}));
+    waiting.push_back(of.near.start_request(of.far.id(), 3, {.tag = 0, .within = patience}));
+    waiting.push_back(of.far.start_request(of.near.id(), 3, {.tag = 0, .within = patience}));
   }
   for (auto& each : waiting) {
     const auto told = each.wait(patience);
@@ -364,16 +354,17 @@ TEST_CASE("two nodes whose handlers ask back while each holds a hundred requests
 }
 
 TEST_CASE("a call on a loop that would wait says so") {
-  pair of;
+  runtime bus;
+  connected_pair of(bus);
   std::promise<std::pair<errc, errc>> said;
-  const auto guest = of.one.spawn_on_loop([&](caf::event_based_actor* self) -> caf::behavior {
-    auto waiting = of.one.start_request(of.two.id(), 1);
-    said.set_value({code_of(of.one.request(of.two.id(), 1)), code_of(waiting.wait(1s))});
+  const auto guest = of.near.spawn_on_loop([&](caf::event_based_actor* self) -> caf::behavior {
+    auto waiting = of.near.start_request(of.far.id(), 1);
+    said.set_value({code_of(of.near.request(of.far.id(), 1)), code_of(waiting.wait(1s))});
     self->quit();
     return {};
   });
   REQUIRE(guest.has_value());
-  const auto told = said.get_future().get();
+  const auto told = awaited(said.get_future());
   CHECK(told.first == errc::would_deadlock);
   CHECK(told.second == errc::would_deadlock);
 }
@@ -382,11 +373,12 @@ TEST_CASE("handles used after the end answer that the node is closed") {
   std::optional<node> left;
   incoming_request kept_request;
   {
-    pair of;
-    keeper kept(of.two);
-    auto waiting = of.one.start_request(of.two.id(), 1);
+    runtime bus;
+    connected_pair of(bus);
+    keeper kept(of.far);
+    auto waiting = of.near.start_request(of.far.id(), 1);
     kept_request = kept[0];
-    left = of.one;
+    left = of.near;
   }
   CHECK(code_of(left->request(left->id(), 1)) == errc::node_closed);
   CHECK(left->handle([](const incoming_request&) {}).error().code == errc::node_closed);

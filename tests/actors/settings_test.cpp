@@ -103,7 +103,7 @@ TEST_CASE("an idle time that is set later is that of later connections") {
 }
 
 TEST_CASE("bounds that are set later are checked, and hold for later connections") {
-  runtime bus;
+  runtime bus({.close_time = 10ms}); // nobody takes what is sent
   auto node = bus.spawn_node();
   const auto at = node.listen("tcp://127.0.0.1:0");
   REQUIRE(at.has_value());
@@ -238,7 +238,8 @@ TEST_CASE(
   const auto at = child.hear(patience);
   REQUIRE(at.has_value());
   runtime bus;
-  auto first = bus.spawn_node(), second = bus.spawn_node(), third = bus.spawn_node();
+  auto first = bus.spawn_node(), second = bus.spawn_node();
+  auto third = bus.spawn_node({.id = {}, .init = {}, .bounds = patient()});
   const auto there = first.connect(*at);
   REQUIRE(there.has_value());
   REQUIRE(second.connect(*at).has_value());

@@ -2,7 +2,7 @@
 // other, and that every message is counted in one place: received = delivered + dropped + unclaimed.
 #include "postbus/codecs/chunk_pool.hpp"
 #include "postbus/postbus.hpp"
-#include "postbus/tests/support/expect.hpp"
+#include "postbus/tests/support/sending.hpp"
 
 #include <doctest/doctest.h>
 
@@ -18,14 +18,11 @@ namespace {
 constexpr int sent = 50'000;
 constexpr std::uint64_t queue_messages = 1'000;
 
-bool send_all(const node& from, const node_id& to, int count = sent, std::uint16_t tags = 1) {
-  const auto out = from.to(to);
-  auto sender = out;
-  for (int number = 0; number < count; ++number)
-    if (sender.send(number, {.tag = static_cast<std::uint16_t>(number % tags), .within = patience})
-        != send_outcome::accepted)
-      return false;
-  return true;
+/// So that what comes at once, and so what is in a subscriber's hands, is little beside all of it.
+limits narrow() {
+  limits bounds;
+  bounds.window_bytes_min = bounds.window_bytes_max = 16 << 10;
+  return bounds;
 }
 
 /// What a subscriber was given: messages, what it was told is missing, and how it ended.
@@ -76,11 +73,11 @@ TEST_CASE(
        {slow_policy::drop_oldest, slow_policy::drop_newest, slow_policy::disconnect}) {
     CAPTURE(to_string(policy));
     runtime bus;
-    connected_pair pair(bus);
+    connected_pair pair(bus, narrow());
     auto good = pair.far.inbox();
     auto stuck = pair.far.inbox({.policy = policy, .queue_messages_max = queue_messages});
     auto sending =
-      std::async(std::launch::async, [&] { return send_all(pair.near, pair.far.id()); });
+      std::async(std::launch::async, [&] { return send_numbers(pair.near, pair.far.id(), sent); });
     for (int number = 0; number < sent; ++number) {
       auto came = good.next_message(patience);
       REQUIRE(came.has_value());
@@ -132,7 +129,7 @@ TEST_CASE("alone, a stuck subscriber that drops holds nobody back, and received 
        {slow_policy::drop_oldest, slow_policy::drop_newest, slow_policy::disconnect}) {
     CAPTURE(to_string(policy));
     runtime bus;
-    connected_pair pair(bus);
+    connected_pair pair(bus, narrow());
     auto events = pair.far.inbox({.messages = false});
     auto stuck = pair.far.inbox(
       {.filter = {.tags = {0, 2}}, .policy = policy, .queue_messages_max = queue_messages});
@@ -149,7 +146,7 @@ TEST_CASE("alone, a stuck subscriber that drops holds nobody back, and received 
       }
       REQUIRE(count < sent);
     } else {
-      REQUIRE(send_all(pair.near, pair.far.id(), sent, 3));
+      REQUIRE(send_numbers(pair.near, pair.far.id(), sent, 3));
     }
     REQUIRE(pair.near.close(500ms).has_value());
     const auto end = next_event<disconnected>(events);
@@ -178,7 +175,8 @@ TEST_CASE(
   for (; outcome == send_outcome::accepted; held += outcome == send_outcome::accepted ? 1 : 0)
     outcome = pair.near.send_bytes(pair.far.id(), body);
   CHECK(outcome == send_outcome::congested);
-  auto sending = std::async(std::launch::async, [&] { return send_all(other, pair.far.id()); });
+  auto sending =
+    std::async(std::launch::async, [&] { return send_numbers(other, pair.far.id(), sent); });
   for (int number = 0; number < sent; ++number)
     REQUIRE(good.next_message(patience)->as<int>().value_or(-1) == number);
   CHECK(sending.get());
@@ -191,7 +189,7 @@ TEST_CASE(
 
 TEST_CASE("a stuck actor is treated by its policy, too, and asks for its counters by message") {
   runtime bus;
-  connected_pair pair(bus);
+  connected_pair pair(bus, narrow());
   // It keeps every batch that it gets until it is told to let go, and then counts what comes.
   struct hoard {
     std::vector<batch> held;
@@ -226,7 +224,8 @@ TEST_CASE("a stuck actor is treated by its policy, too, and asks for its counter
                                        .queue_bytes_max = 10'000});
   REQUIRE(its.has_value());
   auto good = pair.far.inbox({.events = false});
-  auto sending = std::async(std::launch::async, [&] { return send_all(pair.near, pair.far.id()); });
+  auto sending =
+    std::async(std::launch::async, [&] { return send_numbers(pair.near, pair.far.id(), sent); });
   for (int number = 0; number < sent; ++number)
     REQUIRE(good.next_message(patience)->as<int>().value_or(-1) == number);
   REQUIRE(sending.get());

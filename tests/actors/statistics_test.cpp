@@ -93,11 +93,12 @@ TEST_CASE("an actor asks by message") {
 
 TEST_CASE("a refused dial is counted at both ends, with its reason") {
   runtime bus;
-  auto far = bus.spawn_node();
+  const node_options unhurried{.id = {}, .init = {}, .bounds = patient()};
+  auto far = bus.spawn_node(unhurried);
   auto deciding = far.deciding_inbox();
   const auto at = far.listen("tcp://127.0.0.1:0");
   REQUIRE(at.has_value());
-  auto near = bus.spawn_node();
+  auto near = bus.spawn_node(unhurried);
   std::thread refuser([&] {
     if (const auto request = next_event<connection_request>(deciding))
       far.reject(*request, "not today");
@@ -108,9 +109,7 @@ TEST_CASE("a refused dial is counted at both ends, with its reason") {
   const std::vector<reason_count> there{{errc::rejected, blame::local, 1}};
   CHECK(near.statistics(patience)->refusals == here);
   // The end of it comes when the other side has closed, too.
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (far.statistics(patience)->refusals != there && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::yield();
+  (void)eventually([&] { return far.statistics(patience)->refusals == there; });
   CHECK(far.statistics(patience)->refusals == there);
 }
 
@@ -118,7 +117,7 @@ TEST_CASE("what senders were refused is counted by the answer they got") {
   limits small;
   small.outbox_bytes_max = 10'000;
   small.frame_bytes_max = 20'000;
-  runtime bus;
+  runtime bus({.close_time = 10ms});      // what waits there is never taken
   connected_pair pair(bus, small, small); // nobody takes messages there: no credit
   const std::vector<std::byte> body(1000), huge(30'000);
   int congested = 0;
@@ -144,7 +143,7 @@ TEST_CASE("many ask at once while connections come and go, and all are answered"
   auto hub = bus.spawn_node();
   const auto at = hub.listen("tcp://127.0.0.1:0");
   REQUIRE(at.has_value());
-  std::atomic<bool> over = false;
+  std::atomic<bool> over = false, failed = false;
   std::atomic<int> answers = 0;
   std::vector<std::thread> askers;
   for (int number = 0; number < 3; ++number)
@@ -152,8 +151,10 @@ TEST_CASE("many ask at once while connections come and go, and all are answered"
       std::uint64_t bytes = 0, opened = 0;
       while (!over) {
         const auto told = hub.statistics(patience);
-        if (!told || told->total.bytes_received < bytes || told->connections_opened < opened)
+        if (!told || told->total.bytes_received < bytes || told->connections_opened < opened) {
+          failed = true;
           return;
+        }
         bytes = told->total.bytes_received;
         opened = told->connections_opened;
         ++answers;
@@ -166,31 +167,25 @@ TEST_CASE("many ask at once while connections come and go, and all are answered"
     CHECK(visitor.close(0s).has_value());
   }
   const auto least = answers + 10;
-  const auto deadline = std::chrono::steady_clock::now() + patience;
-  while (answers < least && std::chrono::steady_clock::now() < deadline)
-    std::this_thread::yield();
-  CHECK(answers >= least);
+  CHECK(eventually([&] { return answers >= least || failed; }));
   over = true;
   for (auto& each : askers)
     each.join();
+  CHECK_FALSE(failed);
   CHECK(hub.statistics(patience)->connections_opened == 30);
 }
 
 TEST_CASE("who asks a closed node, or on a loop, is told so") {
   runtime bus;
   auto node = bus.spawn_node();
-  std::atomic<bool> asked = false;
-  std::atomic<bool> would_deadlock = false;
+  std::promise<errc> asked;
   REQUIRE(node
             .spawn_on_loop([&](caf::event_based_actor*) -> caf::behavior {
-              would_deadlock = node.statistics().error() == errc::would_deadlock;
-              asked = true;
-              asked.notify_all();
+              asked.set_value(node.statistics().error().code);
               return {};
             })
             .has_value());
-  asked.wait(false);
-  CHECK(would_deadlock);
+  CHECK(awaited(asked.get_future()) == errc::would_deadlock);
   REQUIRE(node.close().has_value());
   CHECK(node.statistics(patience).error() == errc::node_closed);
 }

@@ -13,8 +13,12 @@ coverage run_seed(std::uint64_t seed, seeded_bug bug,
 
 scenario::scenario(std::uint64_t seed, seeded_bug bug,
                    std::function<void(const std::string&)> trace)
-  : chance_(seed), policies_(~seed),
-    world_({.seed = chance_.next(), .bug = bug, .trace = std::move(trace)}),
+  : chance_(seed), policies_(~seed), extras_(seed ^ 0x5bd1e995u), has_(choose(extras_)),
+    world_({.seed = chance_.next(),
+            .bug = bug,
+            .kept_path = [this] { return make_kept_path(); },
+            .breaks_at_open = has_.holds && extras_.chance(1, 2),
+            .trace = std::move(trace)}),
     calm_(chance_.chance(1, 4)) {
   const auto count = chance_.between(2, 5);
   const auto forger = chance_.chance(1, 6);
@@ -24,6 +28,8 @@ scenario::scenario(std::uint64_t seed, seeded_bug bug,
     // A forger is a node that calls itself by another's id.
     const auto id = forger && where + 1 == count ? places_[0].id : node_id(bytes);
     places_.push_back({id, make_limits()});
+    make_reconnect_times(places_.back().bounds);
+    places_.back().hands_back = extras_.chance(1, 2);
     start(where);
   }
 }
@@ -34,6 +40,7 @@ coverage scenario::run() {
     for (unsigned where = 0; where < places_.size(); ++where)
       look_after(where);
     act();
+    act_beside();
   }
   for (unsigned where = 0; where < places_.size(); ++where)
     if (auto* at = world_.find(where); at != nullptr && at->paused)
@@ -161,7 +168,7 @@ void scenario::start(unsigned where) {
   auto& is = places_[where];
   is.restart = is.resume = never;
   auto& at = world_.start(where, {is.id, chance_.next(), payload::copy_of("init"),
-                                  std::make_shared<const limits>(is.bounds)});
+                                  std::make_shared<const limits>(is.bounds), is.hands_back});
   if (chance_.chance(9, 10))
     subscribe(at);
   if (chance_.chance(1, 2))
@@ -182,11 +189,16 @@ void scenario::subscribe(host& at) {
     wants.queue_messages_max = policies_.between(1, 30);
     wants.queue_bytes_max = policies_.chance(1, 2) ? 100 : 10'000;
   }
+  if (has_.filters && extras_.chance(1, 2))
+    choose_filter(wants);
+  if (has_.slow && extras_.chance(1, 2))
+    choose_policy(wants);
   program::manner how;
   const duration holds[] = {0s, 0s, 0s, 1ms, 100ms, 3s, duration::max()};
   how.holds = chance_.pick(holds);
   if (calm_ && how.holds == duration::max())
     how.holds = 10s;
+  how.singles = extras_.chance(1, 4);
   how.keeps_messages = chance_.chance(1, 8);
   how.keeps_payloads = chance_.chance(1, 8);
   const duration thinks[] = {0s, 10ms, 1s, 4s};
@@ -195,8 +207,8 @@ void scenario::subscribe(host& at) {
   world_.subscribe(at, wants, how);
 }
 
-host* scenario::any_host() {
-  auto* at = world_.find(static_cast<unsigned>(chance_.below(places_.size())));
+host* scenario::any_host(random& from) {
+  auto* at = world_.find(static_cast<unsigned>(from.below(places_.size())));
   return at == nullptr || at->paused || at->core->is_closing() ? nullptr : at;
 }
 
@@ -273,14 +285,17 @@ void scenario::send() {
     return;
   auto to = from->links.begin();
   std::advance(to, static_cast<std::ptrdiff_t>(chance_.below(from->links.size())));
-  const auto peer = to->first;
+  send_burst(*from, node_id(to->first));
+}
+
+void scenario::send_burst(host& from, const node_id& peer) {
   const auto same = chance_.chance(1, 2);
   auto what = make_message();
   const std::uint64_t bursts[] = {1, 1, 3, 20, 150};
   for (auto left = chance_.pick(bursts); left > 0; --left) {
     if (!same)
       what = make_message();
-    if (world_.send(*from, peer, what) == send_outcome::congested && chance_.chance(1, 2))
+    if (world_.send(from, peer, what) == send_outcome::congested && chance_.chance(1, 2))
       return;
   }
 }

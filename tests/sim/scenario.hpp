@@ -22,13 +22,33 @@ private:
     limits bounds;
     time_point restart = never;
     time_point resume = never;
+    bool hands_back = false; ///< Its programs are told what was not sent.
+  };
+  /// What nodes and programs of this run do, beside what they do in every run.
+  struct features {
+    bool keeps = false;    ///< Peers are kept connected.
+    bool holds = false;    ///< With a hold, most of them.
+    bool own = false;      ///< Nodes send to themselves.
+    bool filters = false;  ///< Programs take some messages only.
+    bool slow = false;     ///< Programs are slow, and say what then happens.
+    bool settings = false; ///< Limits and init messages are changed.
+    bool leaves = false;   ///< Connections are ended by programs, listeners stopped.
   };
 
   void start(unsigned where);
   void subscribe(host& at);
   void act();
+  [[nodiscard]] static features choose(random& from);
+  void act_beside();
+  void keep();
+  void change_settings(host& at);
+  void choose_filter(bus::subscription_options& wants);
+  void choose_policy(bus::subscription_options& wants);
+  [[nodiscard]] world::path make_kept_path();
+  void make_reconnect_times(limits& bounds);
   void dial();
   void send();
+  void send_burst(host& from, const node_id& peer);
   void ask();
   void handle(host& at);
   void change_programs(host& at);
@@ -40,11 +60,14 @@ private:
   [[nodiscard]] limits make_limits();
   [[nodiscard]] wire::settings make_wire();
   [[nodiscard]] sent_message make_message();
-  [[nodiscard]] host* any_host();
+  [[nodiscard]] host* any_host() { return any_host(chance_); }
+  [[nodiscard]] host* any_host(random& from);
   [[nodiscard]] connection_record* any_connection();
 
   random chance_;
   random policies_;
+  random extras_; ///< For what is done beside: without it a run is the same.
+  features has_;
   world world_;
   std::vector<place> places_;
   bool calm_; ///< Nothing breaks: the laws about undisturbed connections have most to say.

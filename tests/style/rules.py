@@ -150,7 +150,7 @@ def headers(tree):
 #     // [hello]
 # or a whole file, named in a comment on the line before the block:
 #     <!-- example: examples/01_hello.cpp [hello] -->      or      <!-- example: examples/01_hello.cpp -->
-_BLOCK = re.compile(r"(?m)^(?P<before>.*)\n(?P<fence>```+)cpp[^\n]*\n(?P<body>.*?)^(?P=fence)[ \t]*$", re.S)
+_BLOCK = re.compile(r"(?m)^(?P<fence>```+)cpp[^\n]*\n(?P<body>(?s:.*?))^(?P=fence)[ \t]*$")
 _QUOTED = re.compile(r"^\s*<!-- example: (?P<path>\S+?)(?: \[(?P<mark>[^\]]+)\])? -->\s*$")
 
 
@@ -172,10 +172,9 @@ def quotes(tree):
     for path, text in tree.items():
         if path != "README.md" and not re.fullmatch(r"docs/.*\.md", path):
             continue
-        # A first line of its own, so that a block at the very top has a line before it as well.
-        for match in _BLOCK.finditer("\n" + text):
-            line = line_of("\n" + text, match.start("fence")) - 1
-            source = _QUOTED.match(match.group("before").split("\n")[-1])
+        for match in _BLOCK.finditer(text):
+            line = line_of(text, match.start())
+            source = _QUOTED.match(text[:match.start()].removesuffix("\n").split("\n")[-1])
             if not source:
                 if path == "README.md":
                     yield path, line, "a cpp block without <!-- example: path --> before it"

@@ -7,6 +7,7 @@ import rules
 OPENING = "// thing: a thing.\n"
 HEADER = OPENING + "#pragma once\n"
 QUOTE = "<!-- example: examples/01_a.cpp [x] -->\n```cpp\n%s\n```\n"
+WHOLE = "one();\n\nif (two)\n  three();"
 EXAMPLE = "// a: an example.\nint main() {\n  // [x]\n  one();\n\n  if (two)\n    three();\n  // [x]\n}\n"
 
 
@@ -57,6 +58,9 @@ BAD = [
     (rules.quotes, {"README.md": QUOTE % "one();", "examples/01_a.cpp": EXAMPLE}, 2),
     (rules.quotes, {"docs/DESIGN.md": QUOTE % "one();", "examples/01_a.cpp": EXAMPLE}, 2),
     (rules.quotes, {"docs/DESIGN.md": QUOTE % "", "examples/01_a.cpp": EXAMPLE.replace("// [x]", "", 1)}, 2),
+    (rules.quotes, {"docs/DESIGN.md": QUOTE % "one();" + "\n" + QUOTE % WHOLE, "examples/01_a.cpp": EXAMPLE}, 2),
+    (rules.quotes, {"README.md": QUOTE % WHOLE + "```cpp\nint a;\n```\n" + QUOTE % WHOLE,
+                    "examples/01_a.cpp": EXAMPLE}, 8),
     (rules.quotes, {"README.md": "<!-- example: bus/a.hpp -->\n```cpp\nint a;\n```\n", "bus/a.hpp": HEADER}, 2),
     (rules.tests_run, {"tests/bus/session.cpp": cpp('TEST_CASE("a thing is a thing") {\n}\n')}, 2),
     (rules.tests_run, {"tests/fuzz/frame.cpp": OPENING}, 1),
@@ -84,7 +88,7 @@ GOOD = [
     {"tests/bus/a_test.cpp": cpp('TEST_CASE("b") {\n}\n'), "tests/bus/b.cpp": cpp("// TEST_CASE()\n")},
     {"tests/tool/a_test.py": "event.wait(5)\nsleeping = 1\n"},
     {"actors/a.cpp": cpp("std::this_thread::sleep_for(1s);\n")},
-    {"README.md": QUOTE % "one();\n\nif (two)\n  three();", "examples/01_a.cpp": EXAMPLE},
+    {"README.md": QUOTE % WHOLE + QUOTE % WHOLE, "examples/01_a.cpp": EXAMPLE},
     {"README.md": "<!-- example: bus/a.hpp -->\n```cpp\n" + HEADER + "```\n\n```sh\nmake\n```\n", "bus/a.hpp": HEADER},
     {"docs/DESIGN.md": "```cpp\nphase next;\n```\n"},
     {"bus/a.cpp": cpp("int a;\n" * 449), "docs/PROTOCOL.md": "a\n" * 900},

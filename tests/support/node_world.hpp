@@ -7,6 +7,7 @@
 #include "postbus/tests/support/pipe.hpp"
 #include "postbus/tests/support/session_end.hpp"
 
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -34,6 +35,7 @@ public:
     std::vector<connection_request> questions;
     std::map<node_id, std::vector<int>> numbers; ///< First byte of each message, by sender.
     std::map<bus::collection_id, std::shared_ptr<const node_statistics>> statistics; ///< Told.
+    std::function<void(const bus::node::output&)> watch; ///< Shown what the core wants done.
     bool finished = false;
   };
   /// One end of a connection.
@@ -56,6 +58,8 @@ public:
 
   time_point now{std::chrono::seconds(1000)};
   pipe::settings wires;
+  /// Whoever dials from now on is made like this.
+  std::function<void(bus::session::options&)> alter_dialer;
 
   host& add(unsigned id, limits bounds = {}, std::uint64_t incarnation = 1) {
     bus::node::options how{id_of(id), incarnation, payload::copy_of("node " + std::to_string(id)),
@@ -80,6 +84,8 @@ public:
       return 0;
     auto taken = to.core.start({bus::session::role::listener, address, {}});
     const auto id = dialed->connection;
+    if (alter_dialer)
+      alter_dialer(dialed->how);
     auto near = std::make_unique<end>(from, std::move(*dialed), now);
     near->in = std::make_shared<pipe>();
     near->out = std::make_shared<pipe>();
@@ -211,6 +217,8 @@ private:
     while (auto what = at.core.next()) {
       moved = true;
       law(!at.finished, "an output after finished");
+      if (at.watch)
+        at.watch(*what);
       const auto of = [&](bus::connection_id id) {
         return at.ends.contains(id) ? at.ends.at(id).get() : nullptr;
       };

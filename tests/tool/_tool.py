@@ -147,9 +147,9 @@ class Case(unittest.TestCase):
         with open(self.path(name), "rb") as file:
             return self.start("send", endpoint, *arguments, stdin=file)
 
-    def assert_ends(self, program, code, *parts):
+    def assert_ends(self, program, code, *parts, seconds=PATIENCE):
         """It ends with `code`, having written `parts` to stderr."""
-        self.assertEqual(program.end(), code, f"{program}\n{program.shown()}")
+        self.assertEqual(program.end(seconds), code, f"{program}\n{program.shown()}")
         for part in parts:
             self.assertIn(part, program.err.decode(errors="replace"), f"{program}\n{program.shown()}")
 

@@ -42,7 +42,7 @@ class Bench(Case):
         text = self.run_bench("--quick", "--json", file, "--markdown", document)
         with open(file, encoding="utf-8") as found:
             tasks = json.load(found)["tasks"]
-        self.assertGreaterEqual(len(tasks), 9)
+        self.assertGreaterEqual(len(tasks), 10)
         for task in tasks:
             self.assertIn(task["title"], text)
             for row in task["rows"]:
@@ -55,6 +55,14 @@ class Bench(Case):
         self.assertRegex(written, re.compile(r"\Abefore\n<!-- table: begin -->\n.*\| Postbus.*<!-- table: end -->\nafter\n\Z",
                                              re.S))
         self.assertNotIn("old", written)
+
+    def test_strangers_disturb_the_one_and_not_the_other(self):
+        file = self.path("figures.json")
+        self.run_bench("--quick", "--only", "strangers", "--json", file)
+        with open(file, encoding="utf-8") as found:
+            quiet, disturbed = json.load(found)["tasks"][0]["rows"]
+        self.assertEqual(quiet["strangers"], 0)
+        self.assertGreater(disturbed["strangers"], 0)
 
     def test_a_task_can_be_chosen_and_a_wrong_name_is_refused(self):
         self.assertIn("round trip", self.run_bench("--quick", "--only", "ping"))

@@ -20,7 +20,7 @@ class BigFile(Case):
         listener, endpoint = self.listen_into("copy")
         sender = self.send_file(endpoint, "big", "--chunk", "1M")
         count = SIZE_MIB + 1
-        self.assert_ends(sender, 0, f"{count} messages sent, {count} confirmed")
+        self.assert_ends(sender, 0, f"{count} messages sent, {count} confirmed", seconds=240)
         self.assert_ends(listener, 0)
         self.assert_same("big", "copy")
         self.assert_small(sender)

@@ -1,8 +1,10 @@
 # command_line: what is wrong with a command, or with what it meets, is told with the step that
 # failed and what to do, and the exit code says which kind it is.
 import json
+import os
 import socket
 import subprocess
+import unittest.mock
 
 from _tool import Case, main
 
@@ -19,12 +21,13 @@ class CommandLine(Case):
         return program.err.decode()
 
     def test_help_names_every_command_and_option(self):
-        for command, parts in (((), ("demo", "listen", "send", "ping", "stats", "top", "Exit codes")),
+        for command, parts in (((), ("demo", "listen", "send", "ping", "stats", "top", "Exit codes", "130", "postbus listen",
+                                     "postbus send", "Watch what a running node does")),
                                (("demo",), ("--small", "--large")),
                                (("listen",), ("--json", "--raw", "--once", "--id", "--window", "--keepalive",
                                              "--http")),
                                (("send",), ("--chunk", "--drain", "--progress", "--timeout", "stdin")),
-                               (("ping",), ("--count", "--interval", "--size")),
+                               (("ping",), ("--count", "--interval", "--size", "--drain", "[2s]")),
                                (("stats",), ("--json", "--prometheus", "--timeout")), (("top",), ("--timeout",))):
             program = self.run_tool(*command, "--help")
             self.assertEqual(program.code, 0, program.shown())
@@ -40,7 +43,11 @@ class CommandLine(Case):
                           ("listen", "127.0.0.1:0", "--keepalive", "5x"), ("listen", "127.0.0.1:0", "--id", "abc"),
                           ("listen", "127.0.0.1:0", "--window", "0"), ("demo", "--small", "x")):
             with self.subTest(arguments=arguments):
-                self.refused(*arguments)
+                self.assertRegex(self.refused(*arguments), "^postbus: ")
+        self.assertIn("postbus: there is no command 'dance'; there are demo, listen, send, ping, stats, top\n",
+                      self.refused("dance"))
+        self.assertIn("see `postbus send --help`", self.refused("send"))
+        self.assertIn("see `postbus --help`", self.refused())
 
     def test_what_is_no_endpoint_is_wrong_usage(self):
         for command in ("listen", "send", "ping"):
@@ -67,7 +74,8 @@ class CommandLine(Case):
             self.assert_ends(program, 1, "connecting to")
 
     def test_an_unknown_host_cannot_be_resolved(self):
-        program = self.start("send", "tcp://no-such-host.invalid:4000")
+        with unittest.mock.patch.dict(os.environ, RES_OPTIONS="timeout:1 attempts:1"):
+            program = self.start("send", "tcp://no-such-host.invalid:4000")
         self.assert_ends(program, 1, "no-such-host.invalid", "spelling")
 
     def test_a_file_that_is_not_there_is_told(self):

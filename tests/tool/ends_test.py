@@ -23,7 +23,8 @@ class Ends(Case):
         self.sender = self.start("send", self.endpoint, stdin=subprocess.PIPE)
         self.feeder = Feeder(self.sender, self.path("text"))
         self.addCleanup(self.feeder.end)
-        self.sender_fed = self.feeder.feed(self.feeder.size // 2, seconds=2 if stdout_pipe else 60)
+        # Of what nobody reads there has to be room for all on the way, at either end.
+        self.assertTrue(self.feeder.feed(4 << 20 if stdout_pipe else self.feeder.size // 2))
 
     def assert_confirmed_is_written(self):
         arrived = self.assert_begins("text", "copy") // WIDTH

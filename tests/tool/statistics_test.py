@@ -254,7 +254,7 @@ class Statistics(Case):
             slow.sendall(b"GET /peers HT")
             self.assertEqual(self.get(at, "/peers")[0], 200)
             listener.signal(signal.SIGINT)
-            self.assertEqual(listener.end(20), 0, listener.shown())
+            self.assertEqual(listener.end(), 0, listener.shown())
             del silent
 
     def test_an_address_that_cannot_be_used_is_told(self):

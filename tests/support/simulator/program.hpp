@@ -7,6 +7,7 @@
 #include "postbus/tests/support/simulator/record.hpp"
 
 #include <deque>
+#include <memory>
 #include <optional>
 #include <set>
 #include <string>
@@ -27,13 +28,27 @@ private:
 
 /// Something a subscriber has to be told.
 struct expectation {
-  enum class kind : std::uint8_t { connected, message, disconnected, closing, closed };
+  enum class kind : std::uint8_t {
+    connected,
+    message,
+    disconnected,
+    unsent,
+    keep_state,
+    closing,
+    closed
+  };
 
   kind what = kind::message;
   node_id peer;
   connection_record* over = nullptr;
   unsigned from_side = 0;   ///< Who sent the message.
   std::uint64_t number = 0; ///< Of the message.
+  std::uint16_t tag = 0;    ///< Of the message, as it arrived.
+  std::uint64_t bytes = 0;  ///< The same, with its header.
+  std::shared_ptr<const std::vector<sent_message>> back = nullptr; ///< What was not sent.
+  std::shared_ptr<const keep_state> state =
+    nullptr;               ///< Its next try is the longest that it may be.
+  duration next_try_min{}; ///< The shortest.
 };
 
 class program {
@@ -45,6 +60,7 @@ public:
     bool keeps_payloads = false; ///< Bodies are kept, for ever: they are the program's memory.
     bool answers = true;         ///< Questions; else somebody else does, or nobody.
     duration answers_after = duration::zero();
+    bool singles = false; ///< Messages are taken out of their batch at once, and let go one by one.
   };
 
   program(const bus::subscription_options& wants, manner how, std::uint32_t batches_max)
@@ -54,7 +70,9 @@ public:
   [[nodiscard]] const bus::subscription_options& wants() const noexcept { return wants_; }
   [[nodiscard]] bus::shared<bell>& slot() noexcept { return slot_; }
 
-  /// The node will have to tell it this, behind everything before.
+  /// What its filter says of it.
+  [[nodiscard]] bool takes(const expectation& what) const;
+  /// The node will have to tell it this, behind everything before; unless it does not take it.
   void expect(const expectation& what);
   void told(batch what, time_point now);
   void told(const node_event& what, time_point now);
@@ -76,9 +94,8 @@ public:
   [[nodiscard]] bool was_told_all() const noexcept { return due_.empty(); }
   [[nodiscard]] std::string missing() const;
   [[nodiscard]] bool was_told_closed() const noexcept { return closed_; }
-  /// Adds the numbers of the messages that it still waits for and that came over `over`.
-  void add_waiting(const connection_record& over, unsigned from_side,
-                   std::set<std::uint64_t>& numbers) const;
+  /// What the node counts must be what it was told, and what it waits for.
+  void check_counters(const subscription_counters& counted, const limits& bounds);
 
   struct question {
     connection_request what;
@@ -96,8 +113,14 @@ private:
     std::vector<message> kept;
   };
 
-  void check_message(const expectation& is, const message_view& what) const;
+  [[nodiscard]] expectation take_due(const message_view& what);
+  [[nodiscard]] expectation take_first_due();
+  [[nodiscard]] static bool is_right(const expectation& is, const message_view& what);
+  static void check_message(const expectation& is, const message_view& what);
   static void check_account(const expectation& is, const disconnected& told);
+  void check_unsent(const unsent& told);
+  void check_keep_state(const keep_state& told);
+  void lose(const expectation& what);
   void check_gap(const messages_dropped& told);
   void miss_messages();
   [[nodiscard]] bool drops() const noexcept { return wants_.policy != slow_policy::block; }
@@ -111,7 +134,12 @@ private:
   std::deque<holding> hands_;
   std::vector<payload> payloads_;
   std::set<std::uint64_t> asked_;
+  // Messages that were for it, that it was given, and that it was told or seen to be dropped; and bytes.
+  std::uint64_t taken_ = 0;
   std::uint64_t messages_ = 0;
+  std::uint64_t lost_ = 0;
+  std::uint64_t lost_bytes_ = 0;
+  std::uint64_t due_bytes_ = 0;
   bool stuck_ = false;
   bool closed_ = false;
   bool cut_off_ = false;

@@ -29,6 +29,12 @@ enum class seeded_bug : std::uint8_t {
   batch_kept,        ///< A batch is never let go of.
   outbox_kept,       ///< What a dead connection had queued is never let go of.
   order_lost,        ///< A connection does not hear that it is to close.
+  held_lost,         ///< Messages that were held are not sent over the next connection.
+  held_twice,        ///< They are sent twice.
+  given_back_lost,   ///< Nobody is told of what was held and is not sent.
+  kept_dial_lost,    ///< A kept peer is not dialed when it is time.
+  keep_event_twice,  ///< A change of a kept peer is told twice.
+  own_lost,          ///< A message from a node to itself vanishes.
   bound_ignored,     ///< A subscriber is handed batches beyond its bound.
 };
 
@@ -57,6 +63,12 @@ inline constexpr seeded_bug_info seeded_bugs[] = {
   {seeded_bug::batch_kept, "batch_kept", {law::leak, law::progress, law::ending}},
   {seeded_bug::outbox_kept, "outbox_kept", {law::leak, law::leak, law::leak}},
   {seeded_bug::order_lost, "order_lost", {law::deadline, law::ending, law::survivor}},
+  {seeded_bug::held_lost, "held_lost", {law::order, law::account, law::content}},
+  {seeded_bug::held_twice, "held_twice", {law::account, law::order, law::content}},
+  {seeded_bug::given_back_lost, "given_back_lost", {law::account, law::account, law::account}},
+  {seeded_bug::kept_dial_lost, "kept_dial_lost", {law::deadline, law::deadline, law::deadline}},
+  {seeded_bug::keep_event_twice, "keep_event_twice", {law::events, law::events, law::events}},
+  {seeded_bug::own_lost, "own_lost", {law::account, law::account, law::account}},
   {seeded_bug::bound_ignored, "bound_ignored", {law::bound, law::bound, law::bound}},
 };
 

@@ -20,6 +20,8 @@ void frame_track::feed(std::span<const std::byte> bytes) noexcept {
       const auto header = codecs::load_header(head_.data());
       left_ = header.length;
       messages_ += header.kind == frame_kind::message ? 1 : 0;
+      correlated_ +=
+        header.kind >= frame_kind::request && header.kind <= frame_kind::cancel ? 1 : 0;
     }
     const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(bytes.size(), left_));
     left_ -= part;

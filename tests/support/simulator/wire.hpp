@@ -26,6 +26,8 @@ public:
 
   /// Messages begun so far.
   [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
+  /// The same of requests, answers and cancels.
+  [[nodiscard]] std::uint64_t correlated() const noexcept { return correlated_; }
   /// The next byte lies in a frame's header: at this index. 8 when it lies in a body.
   [[nodiscard]] std::size_t header_index() const noexcept { return have_; }
   /// Of the frame at hand; its kind is known from header index 5 on.
@@ -38,6 +40,7 @@ private:
   std::size_t have_ = 0;
   std::uint64_t left_ = 0; // bytes of the body
   std::uint64_t messages_ = 0;
+  std::uint64_t correlated_ = 0;
 };
 
 class wire {

@@ -10,10 +10,22 @@ namespace postbus::testing {
 
 end_point::end_point(host& home, bus::node::started start, connection_record& record_of,
                      unsigned at_side, time_point now)
-  : of(home), id(start.connection), record(record_of), side(at_side),
+  : of(home), id(start.connection), bounds(start.how.bounds), record(record_of), side(at_side),
     charge(bus::shared<bell>::adopt(new bell)), box(*start.how.bounds),
     session((start.how.charge = bus::shared<bus::receipt>(charge), std::move(start.how)), now),
     seen_since(now), started(now), heard(now), spoke(now), moved(now), busy(now) {}
+
+host::host(unsigned where, bus::node::options how, time_point now)
+  : place(where), id(how.id), bounds(*how.bounds), loosest(bounds),
+    hands_back(how.hand_back_unsent), own(bounds) {
+  how.own_charge = bus::shared<bus::receipt>(own.charge);
+  core.emplace(std::move(how), now);
+  own.box.frame_bytes_max(bounds.frame_bytes_max);
+  for (auto& side : own.record.sides) {
+    side.self = id;
+    side.unclaimed_of_node = &unclaimed;
+  }
+}
 
 bool host::anybody_takes() const {
   return std::any_of(programs.begin(), programs.end(),
@@ -49,10 +61,19 @@ void world::close(host& which, duration drain) {
   if (!which.core || which.finished)
     return;
   seen_.count("nodes closed");
-  if (!which.core->is_closing())
-    expect(which, {.what = expectation::kind::closing, .peer = {}});
   which.close_deadline =
     std::min(which.close_deadline, now_ + drain + which.bounds.linger_time_max);
+  which.kept_dials.clear();
+  while (!which.holds.empty())
+    release(which, node_id(which.holds.begin()->first));
+  expect_given_back(which);
+  const auto own_before = which.core->own().sent;
+  which.core->deliver_all_own(which.own.box);
+  expect_own(which, own_before);
+  obey(which); // who is cut off by that hears no more
+  which.kept.stop_all();
+  if (!which.core->is_closing())
+    expect(which, {.what = expectation::kind::closing, .peer = {}});
   which.core->close({errc::closed, blame::local, {}}, drain, now_);
   promise_closed(which);
   obey(which);
@@ -78,6 +99,17 @@ void world::crash(host& which, bool with_reset) {
       socket->record->disturbed = true;
       socket->out->reset(now_);
     }
+  for (const auto& [peer, hold] : which.holds)
+    account_.crashed += hold.messages.size();
+  const auto& own = which.own.record.sides[1];
+  account_.crashed += which.own.record.sides[0].sent.size() - own.delivered - own.dropped;
+  account_.delivered += own.delivered;
+  account_.dropped += own.dropped;
+  which.holds.clear();
+  which.own.box.clear();
+  which.kept.stop_all();
+  which.kept_dials.clear();
+  which.disconnecting.clear();
   which.links.clear();
   which.ends.clear();
   which.mailbox.clear();
@@ -108,17 +140,21 @@ void world::resume(host& which) {
 connection_record* world::dial(host& from, unsigned place, const path& over,
                                const node_id& expected) {
   auto* to = find(place);
-  if (to == nullptr || to->core->is_closing() || !from.core || from.core->is_closing()) {
+  if (to == nullptr || !to->listens || to->core->is_closing() || !from.core
+      || from.core->is_closing()) {
     seen_.count("dials to nobody");
     return nullptr;
   }
   seen_.count("dials");
+  return connect(from, *to, over,
+                 {nullptr, connection_record::dialer, nullptr, nullptr, expected, over.asks});
+}
+
+connection_record* world::connect(host& from, host& to, const path& over, host::arrived dialer) {
   auto& record = *records_.emplace_back(std::make_unique<connection_record>());
   record.serial = records_.size();
-  record.sides[0].salt = choices_.next();
-  record.sides[1].salt = choices_.next();
   record.sides[connection_record::dialer].self = from.id;
-  record.sides[connection_record::listener].self = to->id;
+  record.sides[connection_record::listener].self = to.id;
   auto there = std::make_shared<wire>(over.there);
   auto back = std::make_shared<wire>(over.back);
   using mistake = wire::mistake;
@@ -130,10 +166,12 @@ connection_record* world::dial(host& from, unsigned place, const path& over,
   spoil(seeded_bug::lose_message, mistake::lose_message);
   spoil(seeded_bug::swap_messages, mistake::swap_messages);
   spoil(seeded_bug::repeat_message, mistake::repeat_message);
-  from.mailbox.push_back(
-    host::arrived{&record, connection_record::dialer, back, there, expected, over.asks});
+  dialer.record = &record;
+  dialer.in = back;
+  dialer.out = there;
+  from.mailbox.push_back(std::move(dialer));
   if (over.end == path::fate::good) {
-    to->mailbox.push_back(
+    to.mailbox.push_back(
       host::arrived{&record, connection_record::listener, there, back, {}, false});
   } else {
     record.disturbed = true;
@@ -194,10 +232,14 @@ bus::subscription_id world::subscribe(host& at, const bus::subscription_options&
   at.programs.emplace(id, std::move(who));
   seen_.count("subscriptions");
   obey(at);
+  at.own.due = true; // what was sent to itself may have waited for a subscriber
   return id;
 }
 
 void world::unsubscribe(host& at, bus::subscription_id id) {
+  const auto counted = at.core->counters(id);
+  require(counted.has_value(), law::account, "a subscription without counters");
+  at.programs.at(id)->check_counters(*counted, at.bounds);
   require(at.core->unsubscribe(id), law::events, "a subscription that is not known");
   require(!at.core->unsubscribe(id), law::events, "a subscription that ends twice");
   auto gone = at.programs.extract(id);
@@ -205,6 +247,7 @@ void world::unsubscribe(host& at, bus::subscription_id id) {
     seen_.count("subscriptions ended with something waiting");
   seen_.count("subscriptions ended");
   gone.mapped()->abandon();
+  require(!at.core->counters(id), law::account, "counters of a subscription that is over");
   obey(at);
 }
 
@@ -227,41 +270,49 @@ void world::collect(host& at) {
   obey(at);
 }
 
-send_outcome world::send(host& from, const node_id& to, const sent_message& what) {
-  ++account_.attempts;
-  const auto found = from.links.find(to);
-  if (found == from.links.end()) {
-    ++account_.closed;
-    return send_outcome::closed;
-  }
-  auto& at = *found->second;
+send_outcome world::put(bus::outbox& box, const sent_message& what) {
   const codecs::frame_header header{0, codecs::frame_kind::message,
                                     what.opaque ? codecs::frame_flag::opaque : std::uint8_t{0},
                                     what.tag};
-  const auto body = body_of(at.mine().salt, at.mine().sent.size(), what);
-  const auto outcome = what.bytes % 2 == 0 ? at.box.push(bus::outbox::lane::data, header, body)
-                                           : at.box.push(bus::outbox::lane::data, header,
-                                                         payload::copy_of(std::span(body)));
-  switch (outcome) {
-  case send_outcome::accepted:
-    at.mine().sent.push_back(what);
-    break;
-  case send_outcome::congested:
-    ++account_.congested;
-    break;
-  case send_outcome::too_large:
-    ++account_.too_large;
-    break;
-  case send_outcome::closed:
-  case send_outcome::invalid:
-    ++account_.closed;
-    break;
+  const auto body = body_of(what);
+  return what.bytes % 2 == 0
+           ? box.push(bus::outbox::lane::data, header, body)
+           : box.push(bus::outbox::lane::data, header, payload::copy_of(std::span(body)));
+}
+
+send_outcome world::send(host& from, const node_id& to, sent_message what) {
+  ++account_.attempts;
+  what.serial = ++serial_;
+  auto outcome = send_outcome::closed;
+  if (to == from.id) {
+    outcome = put(from.own.box, what);
+    if (outcome == send_outcome::accepted) {
+      from.own.record.sides[0].sent.push_back(what);
+      from.own.due = true;
+      seen_.count("messages to itself");
+    }
+  } else if (const auto found = from.links.find(to); found != from.links.end()) {
+    auto& at = *found->second;
+    outcome = put(at.box, what);
+    if (outcome == send_outcome::accepted) {
+      at.mine().sent.push_back(what);
+      if (!bug_strikes(seeded_bug::wake_lost, 10))
+        at.woken = true;
+    }
+    if (outcome == send_outcome::closed)
+      outcome = send_held(from, to, what);
+    look(at);
+  } else if (const auto held = from.holds.find(to);
+             held != from.holds.end() && held->second.is_way) {
+    outcome = send_held(from, to, what);
   }
-  seen_.count(std::string("sends ") + std::string(to_string(outcome)));
   require(outcome != send_outcome::invalid, law::account, "bytes that cannot be packed");
-  if (outcome == send_outcome::accepted && !bug_strikes(seeded_bug::wake_lost, 10))
-    at.woken = true;
-  look(at);
+  auto& count = outcome == send_outcome::accepted    ? account_.accepted
+                : outcome == send_outcome::congested ? account_.congested
+                : outcome == send_outcome::too_large ? account_.too_large
+                                                     : account_.closed;
+  ++count;
+  seen_.count(std::string("sends ") + std::string(to_string(outcome)));
   return outcome;
 }
 

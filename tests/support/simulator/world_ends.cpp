@@ -24,6 +24,9 @@ void world::follow(end_point& at, core::output& what) {
           at.armed = never;
           read(at);
         }
+        if constexpr (std::is_same_v<
+                        Order, core::send_request> || std::is_same_v<Order, core::send_answer>)
+          at.busy = now_;
         bus::carry_out(order, at.session, now_);
       }
       if constexpr (std::is_same_v<Order, core::report_connection>) {
@@ -87,7 +90,13 @@ void world::hand_over(end_point& at) {
       require(!at.mine().opened, law::events, "opened twice");
       at.mine().opened = true;
       at.box.frame_bytes_max(at.session.frame_bytes_max());
+      const auto held = at.of.holds.find(at.session.peer().id);
+      if (settings_.breaks_at_open && held != at.of.holds.end() && choices_.chance(1, 4))
+        reset(at.record);
     }
+    if (std::holds_alternative<bus::became_idle>(*event))
+      require(!at.stayed, law::deadline,
+              [&] { return at.record.name() + ": a peer that shall stay is taken for idle"; });
     if (auto* end = std::get_if<bus::ended>(&*event)) {
       at.mine().let_go = at.charge->frames();
       require(test::sums_of(end->unsent).frames == end->account.unsent, law::account,
@@ -134,6 +143,10 @@ void world::read(end_point& at) {
     for (auto room : at.session.prepare(*scratch_)) {
       room = room.first(std::min(room.size(), most));
       const auto part = at.in->read(room, now_);
+      const auto before = at.arrived.correlated();
+      at.arrived.feed(room.first(part));
+      if (at.arrived.correlated() != before)
+        at.busy = now_;
       count += part;
       most -= part;
       if (part < room.size() || most == 0)

@@ -55,12 +55,8 @@ void world::check_received(end_point& at, const bus::received_frames& frames) {
         return at_phase(at) + "message " + std::to_string(number) + " is not the one that is due";
       };
       require(number < sent.size(), law::order, name);
-      require(sent[number]
-                == sent_message{header.length, header.tag,
-                                (header.flags & codecs::frame_flag::opaque) != 0},
-              law::order, name);
-      require(is_body_of(at.theirs().salt, number, sent[number], {body, header.length}),
-              law::content, name);
+      require(sent[number].looks_like(header), law::order, name);
+      require(is_body_of(sent[number], {body, header.length}), law::content, name);
     }
   require(found == frames.frames(), law::account, "a batch with another number of messages");
 }
@@ -99,7 +95,7 @@ void world::look(end_point& at) {
   const auto& mine = at.mine();
   if (const auto is = session.at(); is != at.seen) {
     if (is == phase::draining && at.drain_until == never)
-      at.drain_until = now_ + at.of.bounds.drain_time_max; // the peer has begun it
+      at.drain_until = now_ + at.bounds->drain_time_max; // the peer has begun it
     if (at.seen == phase::open || at.seen == phase::draining)
       at.mine().drain_expired = at.mine().drain_expired || now_ >= at.drain_until;
     at.seen = is;
@@ -112,10 +108,11 @@ void world::look(end_point& at) {
           [&] { return at_phase(at) + "more sent and waiting than was taken"; });
   require(session.frames_taken() <= session.frames_received(), law::account,
           at_phase(at) + "more taken than received");
-  require(at.box.data_frames() <= 1
-            || (at.box.data_bytes() <= at.of.bounds.outbox_bytes_max
-                && at.box.data_frames() <= at.of.bounds.outbox_frames_max),
-          law::bound, at_phase(at) + "the outbox holds more than its bound");
+  require(
+    at.box.data_frames() <= 1
+      || (at.box.data_bytes() <= std::max(at.bounds->outbox_bytes_max, at.brought_bytes)
+          && at.box.data_frames() <= std::max(at.bounds->outbox_frames_max, at.brought_frames)),
+    law::bound, at_phase(at) + "the outbox holds more than its bound");
   if (account.sent != account.confirmed || session.frames_received() != session.frames_taken()
       || at.box.data_frames() > 0 || !session.wire_empty() || session.open_requests() > 0)
     at.busy = now_;
@@ -124,7 +121,8 @@ void world::look(end_point& at) {
   else if (at.stalled == never || at.moved > at.stalled)
     at.stalled = now_;
   // The window may be overrun by the frame that began within it, and shrinks only as it is used.
-  require(session.charged_bytes() <= at.of.bounds.window_bytes_max + overrun_bytes_max, law::bound,
+  // What is shared out by the node follows its settings at once.
+  require(session.charged_bytes() <= at.of.loosest.window_bytes_max + overrun_bytes_max, law::bound,
           at_phase(at) + "more received and held than the window");
 }
 
@@ -156,6 +154,7 @@ void world::check_statistics(host& at, const bus::node::statistics_ready& told) 
   require(disconnects == at.unlinked && refusals == at.refused
             && what.connections_opened == at.linked,
           law::account, "statistics count other connections than there were");
+  check_drops(at, what);
   require(what.closed.size()
             == std::min<std::uint64_t>(at.unlinked, at.bounds.closed_connections_max),
           law::bound, "statistics tell of another number of closed connections");
@@ -163,8 +162,44 @@ void world::check_statistics(host& at, const bus::node::statistics_ready& told) 
   seen_.count("connections in statistics", what.connections.size());
 }
 
+// By reason, and connection by connection.
+void world::check_drops(const host& at, const node_statistics& what) const {
+  auto due = at.dropped;
+  if (at.unclaimed > 0)
+    due[{drop::unclaimed, errc::none, blame::local}] = at.unclaimed;
+  std::erase_if(due, [](const auto& each) { return each.second == 0; });
+  host::drops told;
+  for (const auto& each : what.drops)
+    if (each.what != drop::too_slow) // each subscription's own counters are checked with it
+      told[{each.what, each.reason, each.by}] += each.messages;
+  require(told == due, law::account, [&] {
+    std::string text = "statistics count other drops:";
+    for (const auto& [name, sums] : {std::pair("told", &told), std::pair("there were", &due)})
+      for (const auto& [why, messages] : *sums)
+        text += ' ' + std::string(name) + ' ' + std::to_string(messages) + ' '
+                + std::string(to_string(std::get<0>(why))) + ' '
+                + std::string(to_string(std::get<1>(why)));
+    return text;
+  });
+  auto is =
+    at.over.end() - static_cast<std::ptrdiff_t>(std::min(what.closed.size(), at.over.size()));
+  for (const auto& each : what.closed) {
+    require(each.peer == is->peer && each.reason.code == is->reason && each.account == is->account,
+            law::account, "statistics tell of another end of a connection");
+    ++is;
+  }
+}
+
+void world::check_programs(host& at) {
+  for (const auto& [id, each] : at.programs) {
+    const auto counted = at.core->counters(id);
+    require(counted.has_value(), law::account, "a subscription without counters");
+    each->check_counters(*counted, at.bounds);
+  }
+}
+
 void world::check_bounds(host& at) {
-  require(at.core->open_count() <= at.bounds.connections_max, law::bound,
+  require(at.core->open_count() <= at.loosest.connections_max, law::bound,
           [&] { return std::to_string(at.core->open_count()) + " open connections"; });
   std::size_t opening = 0;
   std::uint64_t held = 0;
@@ -177,9 +212,9 @@ void world::check_bounds(host& at) {
       ++opening;
     held += end->session.charged_bytes();
   }
-  require(opening <= at.bounds.pending_handshakes_max, law::bound,
+  require(opening <= at.loosest.pending_handshakes_max, law::bound,
           [&] { return std::to_string(opening) + " handshakes of strangers at a time"; });
-  require(held <= at.bounds.node_received_bytes_max + at.ends.size() * overrun_bytes_max,
+  require(held <= at.loosest.node_received_bytes_max + at.ends.size() * overrun_bytes_max,
           law::bound,
           [&] { return "a node has received and holds " + std::to_string(held) + " bytes"; });
   seen_.most("bytes held by a node", held);
@@ -192,6 +227,9 @@ void world::check_rest() {
     if (!at->runs())
       continue;
     require(at->core->deadline() > now_, law::deadline, "a node with a deadline in the past");
+    check_kept(*at);
+    check_own(*at);
+    check_programs(*at);
     require(now_ <= later(at->close_deadline, std::chrono::seconds(1) + slack) || at->finished
               || now_ < at->resumed + std::chrono::seconds(10),
             law::ending, [&] { return "node " + std::to_string(at->place) + " does not close"; });
@@ -211,7 +249,7 @@ void world::check_rest() {
 }
 
 void world::check_time(const end_point& at) const {
-  const auto& bounds = at.of.bounds;
+  const auto& bounds = *at.bounds;
   const auto base = [&](time_point since) { return std::max(since, at.of.resumed); };
   const auto in_time = [&](time_point since, duration most, const char* what) {
     require(now_ <= later(base(since), most + slack), law::deadline,
@@ -229,6 +267,8 @@ void world::check_time(const end_point& at) const {
     in_time(at.drain_until, duration::zero(), "the drain takes too long");
     break;
   case phase::open:
+    if (at.record.stays)
+      break;
     in_time(std::max(at.busy, at.seen_since), bounds.idle_time_max + bounds.keepalive_time,
             "not closed when idle");
     break;
@@ -272,6 +312,8 @@ void world::finish(duration drain) {
     at->paused = false;
     if (at->core && !at->finished) {
       at->resumed = std::max(at->resumed, now_);
+      if (!at->core->is_closing())
+        collect(*at);
       close(*at, drain);
     }
   }
@@ -303,6 +345,7 @@ void world::check_finished() {
             law::leak, "a closed node has connections");
     for (const auto& [id, dial] : at->dials)
       require(dial->answer.has_value(), law::dials, "a dial was never answered");
+    check_programs(*at);
     for (const auto& [id, each] : at->programs) {
       const auto& who = *each;
       require(who.was_told_all(), law::events,
@@ -313,9 +356,20 @@ void world::check_finished() {
     require(at->questions.empty(), law::requests, "a request was never answered");
     require(at->services.empty(), law::requests,
             "a handler was not told that nobody waits any more");
+    require(at->disconnecting.empty(), law::ending,
+            "who ended a connection never heard that it is over");
+    require(at->holds.empty() && at->own.box.data_frames() == 0, law::account,
+            "a closed node holds messages");
     at->mailbox.clear();
     at->looks.clear();
     at->programs.clear();
+    check_own(*at);
+    require(at->core->own().taken == at->core->own().sent, law::leak,
+            "messages to itself are held when nobody is left");
+    const auto& own = at->own.record.sides[1];
+    account_.delivered += own.delivered;
+    account_.dropped += own.dropped;
+    account_.own_unclaimed += own.unclaimed;
     at->core.reset();
   }
   for (const auto& each : records_)
@@ -325,7 +379,8 @@ void world::check_finished() {
   require(sums.attempts == sums.accepted + refused, law::account, "sent is not taken + refused");
   require(sums.accepted
             == sums.delivered + sums.dropped + sums.unclaimed + sums.left_behind + sums.turned_away
-                 + sums.lost_on_the_way + sums.unsent + sums.crashed + sums.spoiled,
+                 + sums.lost_on_the_way + sums.unsent + sums.given_back + sums.own_unclaimed
+                 + sums.crashed + sums.spoiled,
           law::account, "what was taken is not delivered + dropped + lost + never sent");
   hosts_.clear();
   scratch_.reset();
@@ -345,6 +400,8 @@ void world::check_finished() {
   seen_.count("messages lost on the way", sums.lost_on_the_way);
   seen_.count("messages never sent", sums.unsent);
   seen_.count("messages lost with their node", sums.crashed);
+  seen_.count("messages held, and given back", sums.given_back);
+  seen_.count("messages to itself unclaimed", sums.own_unclaimed);
 }
 
 } // namespace postbus::testing

@@ -26,18 +26,17 @@ void world::handle(host& at, const host::manner_of_handler& how) {
 }
 
 bool world::ask(host& from, const node_id& to, std::uint32_t bytes, duration within) {
-  const sent_message content{bytes, static_cast<std::uint16_t>(bytes), true};
-  const auto salt = choices_.next();
+  const sent_message content{bytes, static_cast<std::uint16_t>(bytes), true, choices_.next()};
   const auto deadline = within == duration::max() ? never : later(now_, within);
-  bus::request what{0, payload::copy_of(std::span<const std::byte>(body_of(salt, 0, content))),
-                    content.tag, true, deadline};
+  bus::request what{0, payload::copy_of(std::span<const std::byte>(body_of(content))), content.tag,
+                    true, deadline};
   const auto id = from.core->ask(to, std::move(what), now_);
   if (!id) {
     seen_.count("requests refused: " + std::string(to_string(id.error().code)));
     return false;
   }
   const auto link = from.links.find(to);
-  host::question question{to, salt, content, deadline, nullptr, now_};
+  host::question question{to, content, deadline, nullptr, now_};
   if (link != from.links.end())
     question.over = &link->second->record;
   require(from.questions.emplace(*id, question).second, law::requests, "a number given twice");
@@ -67,7 +66,7 @@ void world::hand_over(host& at, core::hand_over_request& what) {
   std::uint64_t open = 0;
   for (const auto& each : at.services)
     open += each.connection == what.connection ? 1 : 0;
-  require(open < at.bounds.requests_in_flight_max, law::bound, "more requests than are taken");
+  require(open < at.loosest.requests_in_flight_max, law::bound, "more requests than are taken");
   const auto& how = at.handling;
   const auto due = how.answers_after == duration::max() ? never : later(now_, how.answers_after);
   at.services.push_back({what.connection, what.what.id, what.what.body, due, what.what.deadline});
@@ -79,6 +78,7 @@ void world::call_off(host& at, const core::call_off_request& what) {
     return each.connection == what.connection && each.id == what.id;
   });
   require(gone == 1, law::requests, "called off what nobody has");
+  at.core->let_go(what.connection, what.bytes);
   seen_.count("requests called off");
 }
 
@@ -86,7 +86,7 @@ void world::look_at(host& at, const core::ask_dialer& what) {
   require(what.what.dialed && at.ends.contains(what.what.connection), law::dials,
           "a dial that is not there is to be looked at");
   const duration thinks[] = {duration::zero(), std::chrono::milliseconds(50),
-                             std::chrono::seconds(4)};
+                             std::chrono::seconds(4), duration::max()};
   at.looks.push_back({what.what.connection, later(now_, choices_.pick(thinks))});
   seen_.count("peers looked at");
 }
@@ -150,7 +150,7 @@ void world::take_reply(host& at, const core::answer_request& what) {
   }
   seen_.count("replies");
   require(what.what->tag == is.content.tag && what.what->opaque
-            && is_body_of(is.salt, 0, is.content, what.what->body.bytes()),
+            && is_body_of(is.content, what.what->body.bytes()),
           law::content, "another request's answer");
 }
 

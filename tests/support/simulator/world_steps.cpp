@@ -1,5 +1,6 @@
 // world: one thing after the other, and what the node actor does: letters to the core, and what it
-// wants. Mirrors actors/node_shell.cpp; what connections do is in world_ends.cpp.
+// wants. Mirrors actors/node_shell.cpp; what connections do is in world_ends.cpp, what programs are told in
+// world_telling.cpp.
 #include "postbus/tests/support/simulator/world.hpp"
 
 #include "postbus/bus/orders.hpp"
@@ -41,6 +42,10 @@ void world::enabled(std::vector<step>& into) {
     }
     if (next_service(at) <= now_)
       into.push_back({kind::serve, &at});
+    if (at.own.due || at.own.charge->rung())
+      into.push_back({kind::own, &at});
+    if (next_kept_dial(at) <= now_)
+      into.push_back({kind::dial, &at});
     if (!at.mailbox.empty())
       into.push_back({kind::letter, &at});
     if (at.core->deadline() <= now_)
@@ -87,7 +92,13 @@ void world::take(const step& what) {
   }
   case step::kind::tick:
     at.core->tick(now_);
+    at.kept.ticked(now_, at.bounds);
+    expect_changes(at);
     return obey(at);
+  case step::kind::own:
+    return deliver_own(at);
+  case step::kind::dial:
+    return arrive_kept(at);
   case step::kind::let_go:
     if (!bug_strikes(seeded_bug::batch_kept, 20))
       at.programs.at(what.subscription)->let_go(now_);
@@ -140,7 +151,7 @@ time_point world::next_moment() const {
   for (const auto& at : hosts_) {
     if (!at->runs())
       continue;
-    first = std::min({first, at->core->deadline(), next_service(*at)});
+    first = std::min({first, at->core->deadline(), next_service(*at), next_kept_dial(*at)});
     for (const auto& [id, who] : at->programs)
       first = std::min({first, who->next_moment(), who->next_answer()});
     for (const auto& [id, end] : at->ends)
@@ -215,15 +226,20 @@ void world::begin(host& at, host::arrived& what) {
   const auto address =
     dials ? std::string("there:1") : "host" + std::to_string(record.serial % 2) + ":1";
   auto started = at.core->start({dials ? bus::session::role::dialer : bus::session::role::listener,
-                                 address, what.expected, what.asks});
+                                 address, what.expected, what.asks, what.keep});
   if (!started) {
     seen_.count("connections to a node that closes");
+    if (what.keep != 0)
+      fail_kept(at, what.keep, started.error().code);
     record.disturbed = true;
     what.out->reset(now_);
     (void)what.in->close_reader(now_);
     return;
   }
+  if (what.deadline != never)
+    started->how.handshake_time_max = what.deadline - now_;
   record.sides[what.side].exists = true;
+  record.sides[what.side].unclaimed_of_node = &at.unclaimed;
   const auto id = started->connection;
   auto end = std::make_unique<end_point>(at, std::move(*started), record, what.side, now_);
   end->in = std::move(what.in);
@@ -244,38 +260,51 @@ void world::hand_in(host& at, host::told& what) {
     at.known.push_back(what.connection);
   if (const auto* probe = std::get_if<bus::probe_done>(what.event.get()))
     mix(end.standing, probe->alive ? 100 : 101);
-  if (auto* arrived = std::get_if<bus::received>(what.event.get())) {
-    const auto frames = arrived->frames->frames();
-    const auto first = end.mine().received;
-    if (end.linked) {
-      for (std::uint64_t number = 0; number < frames; ++number)
-        expect(at, {expectation::kind::message, end.session.peer().id, &end.record, 1 - end.side,
-                    first + number});
-      end.mine().received += frames;
-    } else {
-      seen_.count("messages on a connection given up", frames);
-    }
-    if (bug_strikes(seeded_bug::batch_kept, 50))
-      kept_by_mistake_.push_back(
-        batch{bus::shared<bus::delivery>::adopt(new bus::delivery(at.id, arrived->frames, {}))});
-  }
-  const auto* over = std::get_if<bus::ended>(what.event.get());
-  if (over != nullptr) {
-    at.over_total += over->total;
-    ++(end.linked ? at.unlinked : at.refused);
-  }
-  if (over != nullptr && end.linked) {
-    check_disconnect(end, *over);
-    auto& side = end.mine();
-    std::set<std::uint64_t> waiting;
-    for (const auto& [id, who] : at.programs)
-      who->add_waiting(end.record, 1 - end.side, waiting);
-    for (std::uint64_t number = 0; number < side.received; ++number)
-      side.unclaimed += side.was_claimed(number) || waiting.contains(number) ? 0 : 1;
-  }
+  if (auto* arrived = std::get_if<bus::received>(what.event.get()))
+    take_in(at, end, *arrived);
+  if (const auto* over = std::get_if<bus::ended>(what.event.get()))
+    note_end(at, end, *over);
   at.core->on(what.connection, std::move(*what.event));
   obey(at);
   check_bounds(at);
+}
+
+void world::take_in(host& at, end_point& end, bus::received& arrived) {
+  if (end.linked)
+    bus::each_frame(*arrived.frames, [&](auto&, const std::byte* begin, const std::byte*) {
+      const auto header = codecs::load_header(begin);
+      expect_message(at, {.what = expectation::kind::message,
+                          .peer = end.session.peer().id,
+                          .over = &end.record,
+                          .from_side = 1 - end.side,
+                          .number = end.mine().received++,
+                          .tag = header.tag,
+                          .bytes = codecs::frame_header_bytes + std::uint64_t{header.length}});
+    });
+  else
+    seen_.count("messages on a connection given up", arrived.frames->frames());
+  if (bug_strikes(seeded_bug::batch_kept, 50))
+    kept_by_mistake_.push_back(
+      batch{bus::shared<bus::delivery>::adopt(new bus::delivery(at.id, arrived.frames, {}))});
+}
+
+void world::note_end(host& at, end_point& end, const bus::ended& over) {
+  at.over_total += over.total;
+  ++(end.linked ? at.unlinked : at.refused);
+  if (!end.linked)
+    return;
+  check_disconnect(end, over);
+  end.mine().unclaimed_in_time = end.mine().unclaimed;
+  auto account = over.account;
+  if (at.kept.holds(over.peer))
+    account.unsent = 0; // they are sent yet
+  at.over.push_back({over.peer, over.reason.code, account});
+  const auto count = [&](drop what, std::uint64_t messages) {
+    if (messages > 0)
+      at.dropped[{what, over.reason.code, over.reason.by}] += messages;
+  };
+  count(drop::unsent, account.unsent);
+  count(drop::unconfirmed, account.unconfirmed());
 }
 
 // -- what the node wants ------------------------------------------------------------
@@ -285,6 +314,7 @@ void world::obey(host& at) {
     require(!at.finished, law::ending, "an output behind finished");
     obey(at, *what);
   }
+  expect_given_back(at);
 }
 
 void world::obey(host& at, core::output& what) {
@@ -296,9 +326,9 @@ void world::obey(host& at, core::output& what) {
                },
                [&](core::report_connection& to) { order(at, to.connection, what); },
                [&](core::statistics_ready& told) { check_statistics(at, told); },
-               [](core::dial_kept&) {}, // nobody is kept here
-               [](core::hold_messages&) {},
-               [](core::release_held&) {},
+               [&](core::dial_kept& dial) { dial_kept(at, dial); },
+               [&](core::hold_messages& hold) { hold_for(at, hold); },
+               [&](core::release_held& held) { release(at, held.peer); },
                [](core::end_sending&) {}, // nobody waits with a close
                [&](core::link_up& up) { link_up(at, up); },
                [&](core::link_down& down) { link_down(at, down); },
@@ -306,22 +336,11 @@ void world::obey(host& at, core::output& what) {
                  remove(at, over.connection);
                  promise_closed(at);
                },
-               [&](core::tell_subscriber& told) { tell(at, told.what); },
-               [&](core::answer_dial& answer) {
-                 if (bug_strikes(seeded_bug::answer_lost, 3))
-                   return;
-                 const auto times = bug_strikes(seeded_bug::answer_twice, 3) ? 2 : 1;
-                 for (int time = 0; time < times; ++time) {
-                   if (at.agreed.erase(answer.connection) > 0)
-                     continue;
-                   const auto dial = at.dials.find(answer.connection);
-                   require(dial != at.dials.end() && !dial->second->answer, law::dials,
-                           "an answer to a dial that was answered, or never made");
-                   dial->second->answer = answer.peer;
-                 }
-                 seen_.count(answer.peer ? "dials answered with a peer"
-                                         : "dials answered with an error");
+               [&](core::tell_subscriber& told) {
+                 expect_given_back(at);
+                 tell(at, told.what);
                },
+               [&](core::answer_dial& answer) { take_answer(at, answer); },
                [&](core::ask_dialer& asked) { look_at(at, asked); },
                [&](core::hand_over_request& asked) { hand_over(at, asked); },
                [&](core::call_off_request& off) { call_off(at, off); },
@@ -344,35 +363,12 @@ void world::order(host& at, bus::connection_id id, core::output& what) {
   if (std::holds_alternative<core::close_connection>(what)
       && bug_strikes(seeded_bug::order_lost, 3))
     return;
+  if (const auto* keep = std::get_if<core::keep_connection>(&what); keep != nullptr && keep->yes)
+    found->second->record.stays = true;
   mix(found->second->standing, 200 + what.index());
   if (const auto* close = std::get_if<core::close_connection>(&what))
     mix(found->second->standing, static_cast<std::uint64_t>(close->reason.code));
   found->second->orders.push_back(std::move(what));
-}
-
-void world::link_up(host& at, const core::link_up& what) {
-  auto& end = *at.ends.at(what.connection);
-  note([&] { return "up " + std::to_string(at.place) + " over " + end.record.name(); });
-  require(!at.links.contains(what.peer), law::survivor,
-          [&] { return "a second connection to one peer: " + end.record.name(); });
-  require(!end.mine().linked && end.mine().opened, law::events,
-          "a link that was up, or is not open");
-  end.linked = end.mine().linked = true;
-  at.links.emplace(what.peer, &end);
-  ++at.linked;
-  seen_.count("connected");
-  expect(at, {expectation::kind::connected, what.peer, &end.record, 1 - end.side});
-}
-
-void world::link_down(host& at, const core::link_down& what) {
-  auto& end = *at.ends.at(what.connection);
-  const auto found = at.links.find(what.peer);
-  require(found != at.links.end() && found->second == &end && end.linked, law::events,
-          "a link goes down that is not up");
-  end.linked = false;
-  at.links.erase(found);
-  seen_.count("disconnected");
-  expect(at, {expectation::kind::disconnected, what.peer, &end.record, 1 - end.side});
 }
 
 void world::remove(host& at, bus::connection_id id) {
@@ -383,68 +379,6 @@ void world::remove(host& at, bus::connection_id id) {
     found->second->other->other = nullptr;
   at.ends.erase(found);
   std::erase(at.known, id);
-}
-
-void world::expect(host& at, const expectation& what) {
-  for (auto& [id, who] : at.programs)
-    who->expect(what);
-}
-
-void world::promise_closed(host& at) {
-  if (at.closed_due || !at.core->is_closing() || at.core->connection_count() > 0)
-    return;
-  at.closed_due = true;
-  expect(at, {expectation::kind::closed, {}});
-  for (auto& [id, who] : at.programs)
-    who->unbounded();
-}
-
-void world::tell(host& at, bus::subscriptions::output& what) {
-  const auto found = at.programs.find(what.to);
-  if (found == at.programs.end())
-    return;
-  auto& who = *found->second;
-  if (auto* messages = std::get_if<batch>(&what.what)) {
-    seen_.count("batches told");
-    seen_.count("messages told", messages->size());
-    // Its connection is over already, and `disconnected` is the next that comes.
-    const auto link = at.links.find(messages->from());
-    if (link != at.links.end() && link->second->mine().ended && who.wants().events
-        && bug_strikes(seeded_bug::message_after_end)) {
-      kept_by_mistake_.push_back(std::move(*messages));
-      return;
-    }
-    if (bug_strikes(seeded_bug::batch_twice, 20))
-      who.told(*messages, now_);
-    if (bug_strikes(seeded_bug::bound_ignored)) {
-      who.stuck(true);
-      who.slot()->add(0, 1); // as if it had let go of it
-    }
-    return who.told(std::move(*messages), now_);
-  }
-  const auto& event = std::get<node_event>(what.what);
-  if (std::holds_alternative<messages_dropped>(event)
-      || std::holds_alternative<subscription_ended>(event)) {
-    who.told(event, now_);
-    seen_.count(who.was_cut_off() ? "subscriptions cut off" : "gaps told");
-    if (who.was_cut_off())
-      at.programs.erase(found);
-    return;
-  }
-  if (bug_strikes(seeded_bug::event_lost, 10))
-    return;
-  if (bug_strikes(seeded_bug::event_twice, 10))
-    who.told(event, now_);
-  const auto* down = std::get_if<disconnected>(&event);
-  if (down != nullptr && bug_strikes(seeded_bug::wrong_account, 2)) {
-    auto wrong = *down;
-    ++wrong.account.confirmed;
-    return who.told(wrong, now_);
-  }
-  who.told(event, now_);
-  if (down != nullptr && settings_.bug == seeded_bug::message_after_end && who.wants().messages)
-    for (auto& late : std::exchange(kept_by_mistake_, {}))
-      who.told(std::move(late), now_);
 }
 
 } // namespace postbus::testing
