@@ -228,6 +228,21 @@ private:
 #endif
 };
 
+/// From now on `self` answers `what` to everything it has no handler for.
+inline void answer_others(caf::scheduled_actor& self, const error& what) {
+#if CAF_MAJOR_VERSION >= 1
+  self.set_default_handler(caf::scheduled_actor::default_handler(
+    [what](caf::scheduled_actor*, caf::message&) -> caf::skippable_result {
+      return to_caf(what);
+    }));
+#else
+  self.set_default_handler(caf::scheduled_actor::default_handler(
+    [what](caf::scheduled_actor*, caf::message_view&) -> caf::result<caf::message> {
+      return to_caf(what);
+    }));
+#endif
+}
+
 namespace caf_detail {
 
 // For init_message_types(), where all types are complete.

@@ -24,33 +24,58 @@ inbox_queue::~inbox_queue() {
 // -- the node's side ------------------------------------------------------------------
 
 bool inbox_queue::put(item what) {
-  bool goes_on = true;
-  {
-    std::lock_guard guard(mutex_);
-    if (over_ || abandoned_)
-      return true; // it was said before that nothing more is taken
-    const auto was_empty = !has_something();
-    if (std::holds_alternative<node_event>(what) && ++events_ > events_max_) {
-      what = node_event{subscription_ended{
-        {errc::subscriber_too_slow, blame::local, "more events wait in an inbox than may"}, 0}};
-      goes_on = false;
+  std::unique_lock guard(mutex_);
+  if (over_ || abandoned_ || is_full_)
+    return true; // it was said before that nothing more is taken
+  if (auto* event = std::get_if<node_event>(&what)) {
+    if (is_too_much(*event)) {
+      is_full_ = true;
+      return false;
     }
-    if (const auto* event = std::get_if<node_event>(&what)) {
-      if (std::holds_alternative<closed>(*event))
-        over_ = error{errc::node_closed, blame::local, {}};
-      else if (const auto* ended = std::get_if<subscription_ended>(event))
-        over_ = ended->reason;
-    }
-    items_.push_back(std::move(what));
-    if (!was_empty) {
-      arrived_.notify_all();
-      return goes_on;
-    }
-    raise_descriptor();
+    ++events_;
+    event_bytes_ += bytes_of(*event);
+    if (std::holds_alternative<closed>(*event))
+      over_ = error{errc::node_closed, blame::local, {}};
+    else if (const auto* ended = std::get_if<subscription_ended>(event))
+      over_ = ended->reason;
+    else if (auto* begun = std::get_if<closing>(event); begun != nullptr && readers_ == 0)
+      begun->hold = nullptr; // who does not wait for it has no last words
   }
+  push_back(std::move(what), guard);
+  return true;
+}
+
+// The end is told whatever waits, and counts for nothing.
+void inbox_queue::cut_off(std::uint64_t messages_dropped) {
+  std::unique_lock guard(mutex_);
+  if (over_ || abandoned_)
+    return;
+  const subscription_ended last{
+    {errc::subscriber_too_slow, blame::local, "more events wait in an inbox than may"},
+    messages_dropped};
+  over_ = last.reason;
+  ++events_;
+  event_bytes_ += bytes_of(last);
+  push_back(node_event{last}, guard);
+}
+
+bool inbox_queue::is_too_much(const node_event& event) const noexcept {
+  if (std::holds_alternative<closed>(event) || std::holds_alternative<subscription_ended>(event))
+    return false; // nothing comes behind these
+  return events_ >= events_max_
+         || (events_ > 0 && event_bytes_ + bytes_of(event) > event_bytes_max_);
+}
+
+void inbox_queue::push_back(item what, std::unique_lock<std::mutex>& guard) {
+  // An end makes it ready, too, so what was before is asked of what it holds.
+  const auto was_empty = items_.empty() && reading_.empty();
+  items_.push_back(std::move(what));
+  if (was_empty)
+    raise_descriptor();
+  guard.unlock();
   arrived_.notify_all();
-  call_ready();
-  return goes_on;
+  if (was_empty)
+    call_ready();
 }
 
 void inbox_queue::over() {
@@ -138,13 +163,17 @@ result<Reply> inbox_queue::wait(duration within, Find find) {
       return *over_;
     if (!in_time)
       return error{errc::timeout, blame::local, {}};
+    ++readers_;
     in_time = arrived_.wait_until(guard, deadline) != std::cv_status::timeout;
+    --readers_;
   }
 }
 
 void inbox_queue::pop_front() {
-  if (std::holds_alternative<node_event>(items_.front()))
+  if (const auto* event = std::get_if<node_event>(&items_.front())) {
     --events_;
+    event_bytes_ -= bytes_of(*event);
+  }
   items_.pop_front();
 }
 
@@ -172,8 +201,10 @@ std::optional<inbox_queue::either> inbox_queue::take_either() {
     return either{std::move(*message)};
   if (items_.empty())
     return std::nullopt;
+  --events_;
+  event_bytes_ -= bytes_of(std::get<node_event>(items_.front()));
   either event{std::get<node_event>(std::move(items_.front()))};
-  pop_front();
+  items_.pop_front();
   return event;
 }
 
@@ -218,9 +249,10 @@ result<node_event> inbox_queue::next_event(duration within) {
     });
     if (found == items_.end())
       return std::nullopt;
+    --events_;
+    event_bytes_ -= bytes_of(std::get<node_event>(*found));
     auto event = std::move(std::get<node_event>(*found));
     items_.erase(found);
-    --events_;
     return event;
   });
 }

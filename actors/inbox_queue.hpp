@@ -24,7 +24,11 @@ public:
   bool take(batch messages) override { return put(std::move(messages)); }
   bool take(const node_event& event) override { return put(event); }
   void over() override;
-  void events_max(std::uint64_t most) override { events_max_ = most; }
+  void events_max(std::uint64_t most, std::size_t bytes_most) override {
+    events_max_ = most;
+    event_bytes_max_ = bytes_most;
+  }
+  void cut_off(std::uint64_t messages_dropped) override;
 
   [[nodiscard]] result<either> next(duration within);
   [[nodiscard]] result<message> next_message(duration within);
@@ -42,6 +46,8 @@ private:
   template <class Reply, class Find>
   [[nodiscard]] result<Reply> wait(duration within, Find find);
   [[nodiscard]] bool put(item what);
+  [[nodiscard]] bool is_too_much(const node_event& event) const noexcept;
+  void push_back(item what, std::unique_lock<std::mutex>& guard);
   void call_ready();
   void raise_descriptor() const noexcept;
   void lower_descriptor() const noexcept;
@@ -62,7 +68,11 @@ private:
   std::condition_variable arrived_;
   std::deque<item> items_;
   std::uint64_t events_ = 0; // of the items
+  std::size_t event_bytes_ = 0;
   std::uint64_t events_max_ = limits{}.subscription_events_max;
+  std::size_t event_bytes_max_ = limits{}.subscription_event_bytes_max;
+  int readers_ = 0;           // who wait
+  bool is_full_ = false;      // and takes no more; that is to be said
   std::optional<error> over_; // what reads answer when nothing is left
   bool abandoned_ = false;
   int descriptor_ = -1;

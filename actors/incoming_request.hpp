@@ -34,6 +34,8 @@ struct respond_options {
   std::uint16_t tag = 0; ///< For the asker, who sees it before it decodes.
 };
 
+/// A request of a peer, or of the node itself, that waits for an answer. Copies are the same request; it
+/// fails with `handler_lost` when the last one goes unanswered.
 class incoming_request {
 public:
   /// Nobody's; answers to it come to nothing.

@@ -108,6 +108,7 @@ struct forget_recipient {
 };
 struct ask_decide {
   decide what;
+  const void* asked_by; ///< The node that asked: `connection_request::hold`.
   answer<bool> reply;
 };
 struct ask_look {
@@ -117,7 +118,8 @@ struct ask_look {
 };
 /// Agrees to a peer, and waits until it is open.
 struct ask_open {
-  std::uint64_t connection = 0;
+  connect_to what;
+  const void* asked_by; ///< As above.
   answer<node_id> told;
 };
 /// From the last copy of a question that nobody answered.

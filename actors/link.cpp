@@ -45,6 +45,8 @@ link::~link() {
 
 template <class Body>
 send_outcome link::push(codecs::frame_header header, const Body& body) {
+  if (!fits_behind(body.size()))
+    return send_outcome::congested;
   if (!reserve(codecs::frame_header_bytes + body.size()))
     return send_outcome::congested;
   return box_.push(bus::outbox::lane::data, header, body);
@@ -87,8 +89,22 @@ template <class Body>
 send_outcome link::wait_and_push(codecs::frame_header header, const Body& body, duration within,
                                  std::unique_lock<std::mutex>& guard) {
   waiting_sender self;
-  const auto place = waiting_.insert(waiting_.end(), &self);
   auto outcome = send_outcome::congested;
+  // However this ends, nobody may find it afterwards, and whoever is next has its turn.
+  struct queued {
+    queued(std::list<waiting_sender*>& others, waiting_sender& who)
+      : in(others), at(in.insert(in.end(), &who)) {}
+    queued(const queued&) = delete;
+    queued& operator=(const queued&) = delete;
+    ~queued() {
+      in.erase(at);
+      if (!in.empty())
+        in.front()->room.notify_one();
+    }
+    std::list<waiting_sender*>& in;
+    std::list<waiting_sender*>::iterator at;
+  };
+  std::optional<queued> place(std::in_place, waiting_, self);
   const auto deadline = later(std::chrono::steady_clock::now(), within);
   const auto served = [&] {
     if (!box_.is_closed() && (waiting_.front() != &self || !box_.has_room()))
@@ -100,10 +116,8 @@ send_outcome link::wait_and_push(codecs::frame_header header, const Body& body, 
   while (!served() && std::chrono::steady_clock::now() < deadline)
     self.room.wait_until(
       guard, std::min(deadline, later(std::chrono::steady_clock::now(), look_again_time)));
-  waiting_.erase(place);
-  if (!waiting_.empty())
-    waiting_.front()->room.notify_one();
-  else if (!asking_.empty())
+  place.reset();
+  if (waiting_.empty() && !asking_.empty())
     connection_->wake(drain_link{}); // whose pull finds whom to tell
   return outcome;
 }
@@ -111,9 +125,12 @@ send_outcome link::wait_and_push(codecs::frame_header header, const Body& body, 
 bool link::notify_writable(const caf::actor& whom, std::size_t bytes) {
   std::vector<caf::actor> due;
   {
-    std::lock_guard guard(mutex_);
-    if (box_.is_closed())
-      return false;
+    std::unique_lock guard(mutex_);
+    if (box_.is_closed()) {
+      const auto next = successor_;
+      guard.unlock();
+      return next && next->notify_writable(whom, bytes);
+    }
     const auto known = std::find_if(asking_.begin(), asking_.end(),
                                     [&](const auto& each) { return each.who == whom; });
     if (known != asking_.end())
@@ -126,7 +143,19 @@ bool link::notify_writable(const caf::actor& whom, std::size_t bytes) {
   return true;
 }
 
+// A hold takes no more than fits beside what the link before it may leave. What it answers otherwise,
+// that it is over or the message too large, says its outbox.
+bool link::fits_behind(std::size_t body_bytes) const noexcept {
+  const auto frames = before_frames_.load();
+  if (frames == 0 || box_.is_closed() || body_bytes > box_.frame_bytes_max())
+    return true;
+  const auto bytes = before_bytes_.load() + box_.data_bytes() + codecs::frame_header_bytes;
+  return bytes + body_bytes <= hold_bytes_max_ && frames + box_.data_frames() < hold_frames_max_;
+}
+
 bool link::has_room(std::size_t bytes) const {
+  if (!fits_behind(bytes))
+    return false;
   if (!box_.has_room(bytes) || box_.data_frames() == 0)
     return box_.data_frames() == 0;
   // A link takes from the budget in steps; with less than one left it would be congested again.
@@ -203,6 +232,12 @@ void link::settle_reserve() {
   budget_->give_back(spare);
 }
 
+void link::bounds(const limits& changed) {
+  std::lock_guard guard(mutex_);
+  box_.bounds(changed);
+  box_.frame_bytes_max(changed.frame_bytes_max);
+}
+
 void link::open(const node_id& peer, std::uint32_t frame_bytes_max) {
   std::lock_guard guard(mutex_);
   peer_ = peer;
@@ -229,7 +264,14 @@ bool link::pull_by(Take take) {
 
 void link::pull(bus::session& session, time_point now) {
   pull_by([&](bus::outbox& box) {
+    const auto bytes = box.data_bytes() + session.wire_bytes();
+    const auto frames = box.data_frames();
     session.pull(box, now);
+    if (!successor_ || !box.is_closed() || has_left_)
+      return false;
+    has_left_ = session.at() >= bus::phase::lingering;
+    successor_->before_bytes_ = has_left_ ? bytes : box.data_bytes() + session.wire_bytes();
+    successor_->before_frames_ = has_left_ ? frames : box.data_frames();
     return false;
   });
 }
@@ -256,8 +298,8 @@ void link::shut() {
 // -- messages that are held ---------------------------------------------------------
 
 link::link(const link& like, std::size_t bytes_max, std::uint64_t frames_max)
-  : peer_(like.peer_), is_hold_(true), budget_(like.budget_),
-    connection_(std::make_shared<waker>()), box_(bytes_max, frames_max) {
+  : peer_(like.peer_), is_hold_(true), hold_bytes_max_(bytes_max), hold_frames_max_(frames_max),
+    budget_(like.budget_), connection_(std::make_shared<waker>()), box_(bytes_max, frames_max) {
   box_.frame_bytes_max(like.box_.frame_bytes_max());
 }
 
@@ -267,12 +309,20 @@ void link::successor(std::shared_ptr<link> next) {
 }
 
 void link::put_first(bus::fifo<bus::outgoing> frames) {
-  std::lock_guard guard(mutex_);
-  box_.put_first(std::move(frames));
-  if (box_.data_bytes() > reserved_bytes_) { // they had their place in an outbox, and keep it
-    budget_->overdraw(box_.data_bytes() - reserved_bytes_);
-    reserved_bytes_ = box_.data_bytes();
+  std::vector<caf::actor> due;
+  {
+    std::lock_guard guard(mutex_);
+    box_.put_first(std::move(frames));
+    before_bytes_ = 0;
+    before_frames_ = 0;
+    if (box_.data_bytes() > reserved_bytes_) { // they had their place in an outbox, and keep it
+      budget_->overdraw(box_.data_bytes() - reserved_bytes_);
+      reserved_bytes_ = box_.data_bytes();
+    }
+    serve_waiting();
+    due = take_due();
   }
+  tell_writable(due);
 }
 
 // Both locks are held: nobody else ever holds two.

@@ -81,6 +81,8 @@ public:
 
   // -- the connection actor -----------------------------------------------------------
 
+  /// For a node's link to itself: other bounds from now on.
+  void bounds(const limits& changed);
   /// The peer is known and the connection open. Before any sender has this link.
   void open(const node_id& peer, std::uint32_t frame_bytes_max);
   /// Lets the session take what it may; wakes who waits for room.
@@ -97,7 +99,8 @@ public:
 
   /// A link without a connection, for the peer of `like`: what is sent over it waits.
   link(const link& like, std::size_t bytes_max, std::uint64_t frames_max);
-  /// What is sent over this link when its connection is over goes to `next`; null: nowhere.
+  /// What is sent over this link when its connection is over goes to `next`, which takes only what fits
+  /// beside that which this one has not sent; null: nowhere.
   void successor(std::shared_ptr<link> next);
   /// Puts `frames` in front of what waits. They find room, whatever the bounds.
   void put_first(bus::fifo<bus::outgoing> frames);
@@ -128,6 +131,7 @@ private:
                              std::unique_lock<std::mutex>& guard);
   [[nodiscard]] bool reserve(std::size_t bytes);
   void settle_reserve();
+  [[nodiscard]] bool fits_behind(std::size_t body_bytes) const noexcept;
   [[nodiscard]] bool has_room(std::size_t bytes) const;
   void serve_waiting();
   template <class Take>
@@ -139,6 +143,11 @@ private:
 
   node_id peer_;
   const bool is_hold_ = false;
+  const std::size_t hold_bytes_max_ = 0;
+  const std::uint64_t hold_frames_max_ = 0;
+  // Of a hold: what the link before it may still leave unsent, and will then be put first here.
+  std::atomic<std::size_t> before_bytes_{0};
+  std::atomic<std::uint64_t> before_frames_{0};
   const std::shared_ptr<outbox_budget> budget_;
   const std::shared_ptr<waker> connection_;
 
@@ -147,6 +156,7 @@ private:
   bool awake_ = false; // the connection will pull without being told
   std::size_t reserved_bytes_ = 0;
   std::shared_ptr<link> successor_;
+  bool has_left_ = false; // what was not sent is with the session, on its way to the successor
   struct waiting_sender {
     std::condition_variable room;
   };

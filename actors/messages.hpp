@@ -45,7 +45,8 @@ struct look_at {
 /// Agree to a peer that asked, or that was looked at. Answered with its id once messages may be sent, or
 /// with why they may not.
 struct connect_to {
-  std::uint64_t connection = 0; ///< As in the `connection_request`.
+  std::uint64_t connection = 0; ///< As in the `connection_request`,
+  node_id peer = {}; ///< as this, without which the answer is for whoever has that number.
 };
 
 /// Send to a connected peer. Answered with what became of it.
@@ -120,9 +121,12 @@ struct count_messages {
 
 /// Answer a `connection_request`. Answered with false if it was too late.
 struct decide {
-  std::uint64_t connection = 0;
+  std::uint64_t connection = 0; ///< As in the `connection_request`.
   bool accept = true;
   std::string reason; ///< For a refusal: words for the peer.
+  /// As in the `connection_request`: what is asked about another peer is not answered. Without it the
+  /// answer is for whoever has that number.
+  node_id peer = {};
 };
 
 /// Ask what the node and its connections have done. Answered with `node_statistics` when every open
@@ -144,10 +148,11 @@ using node_actor = caf::typed_actor<
   sig<bool(cancel_request)>, sig<handler(handle_requests)>, sig<bool(stop_handling)>,
   // -- actors/setting_messages.hpp
   sig<void(set_init_message)>, sig<void(set_idle_time)>, sig<void(set_bounds)>,
-  sig<endpoint_list(listen_defaults)>, sig<endpoint_list(list_addresses)>,
-  sig<bool(stop_listening)>, sig<peer_list(list_peers)>, sig<bool(is_connected)>,
-  sig<node_id(find_peer)>, sig<disconnected(disconnect)>, sig<send_outcomes(send_to_many)>,
-  sig<void(notify_writable)>, sig<void(keep_connected)>, sig<bool(stop_keeping)>>;
+  sig<void(set_statistics_half_life)>, sig<limits(get_bounds)>, sig<endpoint_list(listen_defaults)>,
+  sig<endpoint_list(list_addresses)>, sig<bool(stop_listening)>, sig<peer_list(list_peers)>,
+  sig<bool(is_connected)>, sig<node_id(find_peer)>, sig<disconnected(disconnect)>,
+  sig<send_outcomes(send_to_many)>, sig<void(notify_writable)>, sig<void(keep_connected)>,
+  sig<bool(stop_keeping)>>;
 
 } // namespace postbus
 
@@ -221,6 +226,9 @@ struct request_let_go;
   X(postbus::set_init_message)                                                                     \
   X(postbus::set_idle_time)                                                                        \
   X(postbus::set_bounds)                                                                           \
+  X(postbus::set_statistics_half_life)                                                             \
+  X(postbus::get_bounds)                                                                           \
+  X(postbus::limits)                                                                               \
   X(postbus::endpoint_list)                                                                        \
   X(postbus::listen_defaults)                                                                      \
   X(postbus::list_addresses)                                                                       \

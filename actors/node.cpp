@@ -60,14 +60,6 @@ const node_id& node::id() const noexcept {
   return access_->id();
 }
 
-result<std::string> node::listen(std::string_view endpoint, duration within) const {
-  if (actors::loop::on_any())
-    return on_a_loop("listen");
-  const actors::waiting_thread<std::string> here;
-  access_->shell()->wake(actors::ask_listen{std::string(endpoint), here.make_answer()});
-  return here.wait(within);
-}
-
 result<node_id> node::connect(std::string_view endpoint, duration within) const {
   if (actors::loop::on_any())
     return on_a_loop("connect");
@@ -88,7 +80,8 @@ result<node_id> node::connect(const connection_request& request, duration within
   if (actors::loop::on_any())
     return on_a_loop("connect");
   const actors::waiting_thread<node_id> here;
-  access_->shell()->wake(actors::ask_open{request.connection, here.make_answer()});
+  access_->shell()->wake(
+    actors::ask_open{{request.connection, request.peer}, request.hold.get(), here.make_answer()});
   return here.wait(within);
 }
 
@@ -106,18 +99,18 @@ send_outcome node::send_bytes(const node_id& peer, const payload& bytes, send_op
 }
 
 bool node::accept(const connection_request& request) const {
-  return answer_incoming({request.connection, true, {}});
+  return answer_incoming(request, {request.connection, true, {}, request.peer});
 }
 
 bool node::reject(const connection_request& request, std::string_view reason) const {
-  return answer_incoming({request.connection, false, std::string(reason)});
+  return answer_incoming(request, {request.connection, false, std::string(reason), request.peer});
 }
 
-bool node::answer_incoming(decide what) const {
+bool node::answer_incoming(const connection_request& asked, decide what) const {
   if (actors::loop::on_any()) // where nothing may wait for what comes of it
-    return access_->shell()->wake(actors::ask_decide{std::move(what), {}});
+    return access_->shell()->wake(actors::ask_decide{std::move(what), asked.hold.get(), {}});
   const actors::waiting_thread<bool> here;
-  access_->shell()->wake(actors::ask_decide{std::move(what), here.make_answer()});
+  access_->shell()->wake(actors::ask_decide{std::move(what), asked.hold.get(), here.make_answer()});
   return here.wait(answer_time).value_or(false);
 }
 

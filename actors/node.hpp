@@ -95,6 +95,8 @@ private:
   std::unique_ptr<state> state_;
 };
 
+/// A node, to talk to from any thread. Copies are the same node; it lives until it is closed, or its
+/// runtime ends, whoever holds one.
 class node {
 public:
   // No moves of its own: what was moved away goes on answering.
@@ -106,7 +108,8 @@ public:
   [[nodiscard]] const node_id& id() const noexcept;
 
   /// Listens, and says on which endpoint, its port known: "tcp://127.0.0.1:4000". May be called for
-  /// several. `bad_endpoint`, `unsupported`, `resolve_failed`, `listen_failed`.
+  /// several. `bad_endpoint`, `unsupported`, `resolve_failed`, `listen_failed`; `timeout`: then it does
+  /// not listen there.
   [[nodiscard]] result<std::string> listen(std::string_view endpoint,
                                            duration within = std::chrono::seconds(10)) const;
 
@@ -135,7 +138,8 @@ public:
   /// `bad_option` if it did not listen there, `would_deadlock`.
   result<void> stop_listening(std::string_view endpoint) const;
 
-  /// True while messages may be sent to `peer`. Never waits, as the next three do not.
+  /// True from `connected` until `disconnected`: also while a connection that ends in order still drains,
+  /// when `send` answers `closed` already. Never waits, as the next three do not.
   [[nodiscard]] bool is_connected(const node_id& peer) const;
   /// Open connections.
   [[nodiscard]] std::size_t connection_count() const;
@@ -165,9 +169,15 @@ public:
   result<void> init_message(const T& value) const;
   /// The idle time of connections that begin later. `bad_option` unless above three keepalive times.
   result<void> idle_time(duration longest) const;
-  /// All bounds, for connections that begin later; what the node counts or shares out between
-  /// connections holds at once. `bad_option` with what does not fit together, or cannot be changed.
+  /// The half-life of the rates of connections that begin later. `bad_option` unless it is between 1 ms and
+  /// a year.
+  result<void> statistics_half_life(duration half_life) const;
+  /// All bounds, for connections and subscriptions that begin later. What the node counts or shares out
+  /// between connections, the events that wait, and the queue of what it sends itself hold at once.
+  /// `bad_option` with what does not fit together, or another `batches_in_flight_max`.
   result<void> bounds(const limits& changed) const;
+  /// The bounds as they are.
+  [[nodiscard]] result<limits> bounds() const;
 
   /// Packs `value` and queues it for `peer`, which may be this node itself: what it sends to itself
   /// comes to its own subscribers, in order and held back when they are slow. Without `within` it never waits, so actors may call it.
@@ -214,8 +224,9 @@ public:
   /// What became of a subscription's messages. `bad_option` when there is none, or no more.
   [[nodiscard]] result<subscription_counters> counters(subscription of) const;
 
-  /// Answers a `connection_request`, and does not wait for what comes of it. False if it was too late. On a
-  /// loop, where nothing may wait for the node, the answer is passed on: then false means that it is closed.
+  /// Answers a `connection_request` of this node, and does not wait for what comes of it. False if it was
+  /// too late, or another node's. On a loop, where nothing may wait for the node, the answer is passed on:
+  /// then false means that the node is closed.
   bool accept(const connection_request& request) const;
   bool reject(const connection_request& request, std::string_view reason) const;
 
@@ -265,8 +276,8 @@ public:
   [[nodiscard]] result<caf::actor>
   spawn_on_loop(std::function<caf::behavior(caf::event_based_actor*)> what) const;
 
-  /// Closes: what is queued leaves and is taken, within `drain`. Ok once everything is closed, and no handling
-  /// function runs.
+  /// Closes: last words are said to `closing`, what is queued leaves and is taken, all within `drain`. Ok
+  /// once everything is closed, and no handling function runs.
   result<void> close(duration drain = std::chrono::seconds(5)) const;
 
   /// The actor, for `self->request(node.actor(), 5s, postbus::connect{endpoint})`. Empty once the node is closed.
@@ -276,7 +287,7 @@ private:
   friend class runtime;
   explicit node(std::shared_ptr<actors::node_access> access) noexcept
     : access_(std::move(access)) {}
-  bool answer_incoming(decide what) const;
+  bool answer_incoming(const connection_request& asked, decide what) const;
   result<handler> handle_by_function(std::function<void(const incoming_request&)> what,
                                      const std::vector<tag_range>& tags) const;
   [[nodiscard]] pending_reply start_packed(result<send_request> what,

@@ -6,6 +6,7 @@
 #include "postbus/actors/node_shell.hpp"
 
 #include <algorithm>
+#include <atomic>
 
 namespace postbus {
 
@@ -16,11 +17,13 @@ namespace {
 // For the end of one connection, beside the time for draining it.
 constexpr auto close_time = std::chrono::seconds(10);
 
+using actors::on_a_loop;
+
 // Has the node do something on its loop, and waits for the answer.
 template <class T, class Start>
 result<T> ask_node(actors::node_access& at, const char* call, duration within, Start start) {
   if (actors::loop::on_any())
-    return error{errc::would_deadlock, blame::local, call};
+    return on_a_loop(call);
   const actors::waiting_thread<T> here;
   at.shell()->wake(actors::node_task{[start = std::move(start), reply = here.make_answer()](
                                        auto& shell) mutable { start(shell, reply); }});
@@ -56,7 +59,39 @@ result<void> node::bounds(const limits& changed) const {
                         [changed](auto& at, const auto& reply) { reply(at.bounds(changed)); });
 }
 
+result<void> node::statistics_half_life(duration half_life) const {
+  return ask_node<void>(
+    *access_, "statistics_half_life", answer_time,
+    [half_life](auto& at, const auto& reply) { reply(at.statistics_half_life(half_life)); });
+}
+
+result<limits> node::bounds() const {
+  return ask_node<limits>(*access_, "bounds", answer_time,
+                          [](auto& at, const auto& reply) { reply(limits(at.bounds())); });
+}
+
 // -- listening ------------------------------------------------------------------------
+
+result<std::string> node::listen(std::string_view endpoint, duration within) const {
+  if (actors::loop::on_any())
+    return on_a_loop("listen");
+  // What is open only when nobody waits any more is not wanted, and closed again.
+  auto wanted = std::make_shared<std::atomic<bool>>(true);
+  const actors::waiting_thread<std::string> here;
+  actors::answer<std::string> reply(
+    [wanted, shell = access_->shell(), told = here.make_answer()](result<std::string>&& at) {
+      if (wanted->exchange(false))
+        return told(std::move(at));
+      if (at)
+        shell->wake(actors::node_task{[where = *at](actors::node_shell& there) {
+          there.start_stopping(where, actors::answer<bool>{});
+        }});
+    });
+  access_->shell()->wake(actors::ask_listen{std::string(endpoint), std::move(reply)});
+  if (here.is_answered(within) || (!wanted->exchange(false) && here.is_answered(duration::max())))
+    return here.take(); // if not in time, then just now
+  return error{errc::timeout, blame::local, "listening on " + std::string(endpoint)};
+}
 
 result<std::vector<std::string>> node::listen_defaults(duration within) const {
   auto made =

@@ -105,7 +105,7 @@ caf::message_handler node_shell::user_handlers() {
     [this](const connect_to& ask) {
       answer<node_id> reply;
       auto promised = promise(reply);
-      open_request(ask.connection, reply);
+      open_request(ask, reply);
       return promised;
     },
     [this](const send_message& what) { return access_->refused().count(send_one(what)); },
@@ -173,7 +173,10 @@ caf::message_handler node_shell::user_handlers() {
     [this](const ask_listen& ask) { start_listening(ask.endpoint, ask.reply); },
     [this](const ask_connect& ask) { start_dialing(ask.endpoint, ask.within, ask.reply); },
     [this](const ask_subscribe& ask) { ask.reply(start_telling(ask.wants, ask.who)); },
-    [this](const ask_unsubscribe& ask) { stop_telling(ask.id); },
+    [this](const ask_unsubscribe& ask) {
+      cut_off(ask.id);
+      stop_telling(ask.id);
+    },
     [this](const ask_count& ask) { ask.reply(count(ask.which)); },
     [this](const subscriber_over& gone) { on_subscriber_over(gone.who); },
     [this](const forget_recipient& gone) {
@@ -184,13 +187,10 @@ caf::message_handler node_shell::user_handlers() {
         stop_telling(found->first);
     },
     [this](const ask_statistics& ask) { start_collecting(ask.reply); },
-    [this](const ask_decide& ask) { ask.reply(settle_request(ask.what)); },
+    [this](const ask_decide& ask) { ask.reply(settle_request(ask.what, ask.asked_by)); },
     [this](const ask_look& ask) { start_looking(ask.endpoint, ask.within, ask.told); },
-    [this](const ask_open& ask) { open_request(ask.connection, ask.told); },
-    [this](const drop_request& gone) {
-      held_.erase(gone.connection);
-      (void)settle_request({gone.connection, false, "the request was dropped"});
-    },
+    [this](const ask_open& ask) { open_request(ask.what, ask.told, ask.asked_by); },
+    [this](const drop_request& gone) { refuse_if_fallen(gone.connection); },
     [this](const ask_spawn& ask) { ask.reply(spawn_on<guest>(system(), home(), ask.what)); },
     [this](const ask_close& ask) { start_closing(ask.how); },
     [this](const ask_end&) {
@@ -264,10 +264,13 @@ send_outcome node_shell::send_one(const send_message& what) {
   return to->send({.flags = flags, .tag = what.tag}, what.body, at_once);
 }
 
-bool node_shell::settle_request(const decide& what) {
-  const auto in_time =
-    core_.decide(what.connection,
-                 what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason});
+// The numbers of two nodes' questions may be the same, so their nodes and peers are looked at, too.
+bool node_shell::settle_request(const decide& what, const void* asked_by) {
+  if (asked_by != nullptr && asked_by != static_cast<const void*>(this))
+    return false;
+  const auto in_time = core_.decide(
+    what.connection,
+    what.accept ? result<void>{} : error{errc::rejected, blame::local, what.reason}, what.peer);
   drive();
   return in_time;
 }
@@ -284,8 +287,18 @@ void node_shell::start_closing(const close_node& how) {
   }
   dials_.clear();
   release_all();
-  own_->pull_all(core_);
-  core_.close({how.reason, blame::local, {}}, how.drain, steady_now());
+  std::shared_ptr<const void> hold;
+  if (!core_.is_closing()) // the last one who hears of it lets go of this
+    hold = std::shared_ptr<const void>(
+      static_cast<const void*>(this), [shell = access_->shell()](const void*) {
+        shell->wake(node_task{[](node_shell& at) { at.closing_heard(); }});
+      });
+  core_.close({how.reason, blame::local, {}}, how.drain, steady_now(), std::move(hold));
+  drive();
+}
+
+void node_shell::closing_heard() {
+  core_.closing_heard();
   drive();
 }
 
@@ -345,6 +358,10 @@ void node_shell::obey(bus::node::output& what) {
       [&](core::hand_over_request& asked) { hand_over(asked); },
       [&](core::call_off_request& off) { call_off(off); },
       [&](core::answer_request& answered) { take_answer(answered); },
+      [&](core::end_sending&) {
+        own_->pull_all(core_);
+        core_.say_goodbye(steady_now());
+      },
       [&](core::finished&) { become_closed(); },
     },
     what);
@@ -360,7 +377,11 @@ void node_shell::become_closed() {
   for (const auto& reply : waiting_for_close_)
     reply(closed{});
   waiting_for_close_.clear();
-  quit();
+  // Who asked meanwhile is in the mailbox already, and has an answer, too.
+  answer_others(*this, {errc::node_closed, blame::local, {}});
+  become(caf::message_handler{[](const close_node&) { return closed{}; },
+                              [this](const finish&) { quit(); }});
+  post(caf::actor{this}, finish{});
 }
 
 // The timer fires outside of any handler, where an actor may not act: it sends a message.

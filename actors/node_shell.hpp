@@ -35,11 +35,15 @@ public:
   result<void> init_message(payload init);
   result<void> bounds(const limits& changed);
   result<void> idle_time(duration longest);
+  result<void> statistics_half_life(duration half_life);
+  [[nodiscard]] const limits& bounds() const noexcept { return core_.bounds(); }
   void start_listening_everywhere(const answer<endpoint_list>& reply);
   void start_stopping(const std::string& text, const answer<bool>& reply);
   void start_disconnecting(const disconnect& what, const answer<disconnected>& reply);
   result<void> keep(const keep_connected& what);
   bool keep_no_more(const std::string& endpoint);
+  /// The last copy of a `closing` is gone.
+  void closing_heard();
 
 private:
   struct peer_connection {
@@ -49,6 +53,8 @@ private:
   struct audience {
     std::shared_ptr<recipient> who;
     bus::shared<waking_receipt> slot;
+    bool is_full = false;   ///< It takes nothing more, and is to hear so.
+    std::uint64_t lost = 0; ///< Messages that came since.
   };
 
   void leave() override;
@@ -76,7 +82,11 @@ private:
                      answer<connection_request> looks = {});
   void start_looking(const std::string& text, duration within,
                      const answer<connection_request>& reply);
-  void open_request(std::uint64_t connection, const answer<node_id>& reply);
+  /// `asked_by`: the node that the question came from; null when that is not known.
+  void open_request(const connect_to& what, const answer<node_id>& reply,
+                    const void* asked_by = nullptr);
+  void refuse_if_fallen(bus::connection_id connection);
+  void cut_off(bus::subscription_id id);
   [[nodiscard]] connection_request held(connection_request what);
   result<subscription> start_telling(bus::subscription_options wants,
                                      std::shared_ptr<recipient> who);
@@ -85,7 +95,7 @@ private:
   void watch(const caf::actor& whom);
   void on_subscriber_over(caf::actor_id who);
   [[nodiscard]] result<subscription_counters> count(bus::subscription_id id) const;
-  bool settle_request(const decide& what);
+  bool settle_request(const decide& what, const void* asked_by = nullptr);
   void start_collecting(const answer<node_statistics>& reply);
   void start_closing(const close_node& how);
   [[nodiscard]] send_outcome send_one(const send_message& what);
@@ -122,7 +132,7 @@ private:
   void dial_for(const bus::node::dial_kept& order);
   void refuse_dial(const dial& of, error why);
   void hold_for(const bus::node::hold_messages& order);
-  void release(const node_id& peer);
+  void release(const node_id& peer, errc why = errc::not_connected);
   void release_all();
   void drive();
   void obey(bus::node::output& what);

@@ -31,11 +31,13 @@ void node_shell::start_looking(const std::string& text, duration within,
 }
 
 // Whoever waits for the outcome is told now, not who looked: that one has been answered.
-void node_shell::open_request(std::uint64_t connection, const answer<node_id>& reply) {
+void node_shell::open_request(const connect_to& what, const answer<node_id>& reply,
+                              const void* asked_by) {
+  const auto connection = what.connection;
   auto before = connecting_.extract(connection);
   const auto endpoints = before.empty() ? std::vector<std::string>{} : before.mapped().endpoints;
   connecting_.emplace(connection, dialed{endpoints, reply});
-  if (settle_request({connection, true, {}}))
+  if (settle_request({connection, true, {}, what.peer}, asked_by))
     return;
   connecting_.erase(connection);
   if (!before.empty())
@@ -54,6 +56,15 @@ connection_request node_shell::held(connection_request what) {
     known = what.hold;
   }
   return what;
+}
+
+// Another one who decides may still have it, or be given it: then the question stands.
+void node_shell::refuse_if_fallen(bus::connection_id connection) {
+  const auto known = held_.find(connection);
+  if (known == held_.end() || !known->second.expired() || core_.asks(connection))
+    return;
+  held_.erase(known);
+  (void)settle_request({connection, false, "the request was dropped", {}});
 }
 
 void node_shell::on_dial_done(const dial_done& told) {

@@ -57,7 +57,7 @@ void node_shell::on_link_up(const bus::node::link_up& up) {
     return access_->peers().add(to);
   const auto refused = held->second->move_to(*to, [&] { access_->peers().add(to); });
   holds_.erase(held);
-  core_.give_back(up.peer, refused);
+  core_.give_back(up.peer, refused, {errc::too_large, blame::remote, {}});
 }
 
 void node_shell::on_link_down(bus::node::link_down& down) {
@@ -73,7 +73,7 @@ void node_shell::on_link_down(bus::node::link_down& down) {
     access_->peers().add(held->second); // in the place of the link that is gone
   } else {
     access_->peers().remove(*gone);
-    core_.give_back(down.peer, down.first);
+    core_.give_back(down.peer, down.first, down.told.reason);
   }
   if (const auto asked = disconnecting_.find(down.connection); asked != disconnecting_.end()) {
     for (const auto& each : asked->second)
@@ -93,7 +93,7 @@ void node_shell::hold_for(const bus::node::hold_messages& order) {
   holds_.emplace(order.peer, std::move(made));
 }
 
-void node_shell::release(const node_id& peer) {
+void node_shell::release(const node_id& peer, errc why) {
   const auto held = holds_.find(peer);
   if (held == holds_.end())
     return;
@@ -101,12 +101,12 @@ void node_shell::release(const node_id& peer) {
   holds_.erase(held);
   const auto frames = way->take_all();
   access_->peers().remove(*way);
-  core_.give_back(peer, frames);
+  core_.give_back(peer, frames, {why, blame::local, {}});
 }
 
 void node_shell::release_all() {
   while (!holds_.empty())
-    release(node_id(holds_.begin()->first));
+    release(node_id(holds_.begin()->first), errc::node_closed);
 }
 
 } // namespace postbus::actors

@@ -22,7 +22,11 @@ caf::message_handler node_shell::setting_handlers() {
   return {
     [this](const set_init_message& ask) { return as_answer(init_message(ask.init)); },
     [this](const set_idle_time& ask) { return as_answer(idle_time(ask.idle_time_max)); },
+    [this](const set_statistics_half_life& ask) {
+      return as_answer(statistics_half_life(ask.half_life));
+    },
     [this](const set_bounds& ask) { return as_answer(bounds(ask.bounds)); },
+    [this](get_bounds) { return core_.bounds(); },
     [this](const listen_defaults&) {
       answer<endpoint_list> reply;
       auto promised = promise(reply);
@@ -58,7 +62,8 @@ caf::message_handler node_shell::setting_handlers() {
     [this](const send_to_many& what) {
       send_outcomes all;
       for (const auto& peer : what.to)
-        all.each.push_back(send_one({peer, what.body, what.tag, what.opaque}));
+        all.each.push_back(
+          access_->refused().count(send_one({peer, what.body, what.tag, what.opaque})));
       return all;
     },
   };
@@ -76,14 +81,21 @@ result<void> node_shell::bounds(const limits& changed) {
   if (taken) {
     budget_->overdraw(before);
     budget_->give_back(changed.node_outbox_bytes_max);
+    own_->bounds(changed);
   }
-  drive();
+  deliver_own(); // and whoever waits for room may find some
   return taken;
 }
 
 result<void> node_shell::idle_time(duration longest) {
   auto changed = core_.bounds();
   changed.idle_time_max = longest;
+  return bounds(changed);
+}
+
+result<void> node_shell::statistics_half_life(duration half_life) {
+  auto changed = core_.bounds();
+  changed.statistics_half_life = half_life;
   return bounds(changed);
 }
 

@@ -10,7 +10,8 @@ result<subscription> node_shell::start_telling(bus::subscription_options wants,
   auto slot = bus::shared<waking_receipt>::adopt(new waking_receipt(access_->shell()));
   const auto id = core_.subscribe(std::move(wants), bus::shared<bus::receipt>(slot));
   slot->subscription(id);
-  who->events_max(core_.bounds().subscription_events_max);
+  who->events_max(core_.bounds().subscription_events_max,
+                  core_.bounds().subscription_event_bytes_max);
   const auto& told =
     audiences_.emplace(id, audience{std::move(who), std::move(slot)}).first->second;
   if (const auto whom = told.who->ends_with())
@@ -27,6 +28,13 @@ bool node_shell::stop_telling(bus::subscription_id id) {
         its->second.erase(id);
     audiences_.erase(found);
   }
+  // A question that waited for this one alone is in nobody's hands now.
+  std::vector<bus::connection_id> fallen;
+  for (const auto& [connection, hold] : held_)
+    if (hold.expired())
+      fallen.push_back(connection);
+  for (const auto connection : fallen)
+    refuse_if_fallen(connection);
   drive();
   return known;
 }
@@ -69,16 +77,31 @@ void node_shell::tell(bus::subscriptions::output& what) {
   auto& who = *found->second.who;
   bool goes_on = true;
   if (auto* messages = std::get_if<batch>(&what.what)) {
-    goes_on = who.take(std::move(*messages));
+    if (found->second.is_full)
+      found->second.lost += messages->size();
+    else
+      goes_on = who.take(std::move(*messages));
   } else {
     auto& event = std::get<node_event>(what.what);
     if (auto* asks = std::get_if<connection_request>(&event))
       event = held(std::move(*asks));
     goes_on = who.take(event);
+    found->second.is_full = found->second.is_full || !goes_on;
     goes_on = goes_on && !std::holds_alternative<subscription_ended>(event);
   }
   if (!goes_on) // not now: what the core says next is on its way already
     access_->shell()->wake(ask_unsubscribe{what.to});
+}
+
+// Whoever has no room for events hears at its end what it has missed: what came behind, what waits, and what
+// its policy dropped.
+void node_shell::cut_off(bus::subscription_id id) {
+  const auto found = audiences_.find(id);
+  if (found == audiences_.end() || !found->second.is_full)
+    return;
+  const auto counted = core_.counters(id).value_or(subscription_counters{});
+  found->second.who->cut_off(found->second.lost + counted.messages_dropped
+                             + counted.messages_queued);
 }
 
 } // namespace postbus::actors

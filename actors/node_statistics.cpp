@@ -9,7 +9,7 @@ namespace postbus {
 
 result<node_statistics> node::statistics(duration within) const {
   if (actors::loop::on_any())
-    return error{errc::would_deadlock, blame::local, "statistics"};
+    return actors::on_a_loop("statistics");
   const actors::waiting_thread<node_statistics> here;
   access_->shell()->wake(actors::ask_statistics{here.make_answer()});
   return here.wait(within);

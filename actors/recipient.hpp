@@ -18,8 +18,10 @@ public:
   [[nodiscard]] virtual bool take(const node_event& event) = 0;
   /// The node is closed and nothing more comes, whether that was told as an event or not.
   virtual void over() = 0;
-  /// How many events it may hold. Said before the first comes.
-  virtual void events_max(std::uint64_t most) = 0;
+  /// How many events it may hold, and how large they may be together. Said before the first comes.
+  virtual void events_max(std::uint64_t most, std::size_t bytes_most) = 0;
+  /// Behind a `take` that was false: it hears that it is over, and how many messages it will not get.
+  virtual void cut_off(std::uint64_t messages_dropped) = 0;
   /// With whom it ends; nobody when it is no actor.
   [[nodiscard]] virtual caf::actor ends_with() const { return {}; }
 };
@@ -42,7 +44,8 @@ public:
     return true;
   }
   void over() override {}
-  void events_max(std::uint64_t) override {} // nobody can count what is in a mailbox
+  void events_max(std::uint64_t, std::size_t) override {} // nobody can count what is in a mailbox
+  void cut_off(std::uint64_t) override {}                 // so this never happens
   [[nodiscard]] caf::actor ends_with() const override { return whom_; }
 
 private:

@@ -34,6 +34,7 @@ public:
   system_config();
 };
 
+/// The home of nodes: owns their loops, and closes what is open when it ends.
 class runtime {
 public:
   /// With an actor system of its own.

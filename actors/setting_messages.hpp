@@ -27,11 +27,21 @@ struct set_idle_time {
   duration idle_time_max{};
 };
 
-/// All bounds, as they hold for connections that begin later. What is shared out between connections,
-/// and what counts them, holds at once. `bad_option` with the relation that does not hold.
+/// The half-life of the rates of connections that begin later: `limits::statistics_half_life`.
+/// `bad_option` unless it is between 1 ms and a year.
+struct set_statistics_half_life {
+  duration half_life{};
+};
+
+/// All bounds, as they hold for connections and subscriptions that begin later. What is shared out between
+/// connections, what counts them, the events that wait, and the queue of what the node sends itself hold at
+/// once. `bad_option` with the relation that does not hold, or another `batches_in_flight_max`.
 struct set_bounds {
   limits bounds;
 };
+
+/// Answered with the bounds as they are, `limits`.
+struct get_bounds {};
 
 // -- listening --------------------------------------------------------------------------
 

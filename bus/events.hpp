@@ -120,13 +120,20 @@ struct keep_state {
   duration next_try_in{};                     ///< From now, when `reconnecting`.
 };
 
-/// The node has begun to close.
-struct closing {};
+/// The node has begun to close: now is the time for last words. What is sent until whoever is told has
+/// done with this event leaves before the goodbye; docs/SENDING.md, "Closing", says for how long.
+struct closing {
+  /// The node's own: every copy holds it.
+  std::shared_ptr<const void> hold = nullptr;
+};
 
 /// The node is closed. The last event.
 struct closed {};
 
 using node_event = std::variant<connection_request, connected, disconnected, unsent, keep_state,
                                 messages_dropped, subscription_ended, closing, closed>;
+
+/// The memory that an event takes while it waits: itself, and what it brings along.
+[[nodiscard]] std::size_t bytes_of(const node_event& event) noexcept;
 
 } // namespace postbus

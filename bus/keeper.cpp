@@ -24,8 +24,10 @@ const error no_error{errc::none, blame::local, {}};
 
 } // namespace
 
-bool is_final(errc code) noexcept {
-  return code == errc::self_connection || code == errc::bad_endpoint || code == errc::unsupported;
+// What is wrong with an endpoint only this side can know: a peer that says so is tried again.
+bool is_final(errc code, blame by) noexcept {
+  return code == errc::self_connection
+         || (by == blame::local && (code == errc::bad_endpoint || code == errc::unsupported));
 }
 
 bool is_lasting(errc code) noexcept {
@@ -84,7 +86,7 @@ void keeper::dialed(keep_id keep, const result<node_id>& peer) {
   auto& of = found->second;
   if (peer)
     return connect(of, *peer);
-  if (!is_final(peer.error().code)) {
+  if (!is_final(peer.error().code, peer.error().by)) {
     lose(of, peer.error(), false);
     return plan_deadline();
   }

@@ -138,7 +138,7 @@ private:
 };
 
 /// An error that no time heals: dialing again would end the same.
-[[nodiscard]] bool is_final(errc code) noexcept;
+[[nodiscard]] bool is_final(errc code, blame by) noexcept;
 /// One that only people heal: dialed again, but rarely.
 [[nodiscard]] bool is_lasting(errc code) noexcept;
 

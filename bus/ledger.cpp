@@ -20,8 +20,7 @@ void ledger::ended(connection_id connection, const bus::ended& end, std::string 
                         .total = end.total,
                         .open_time = end.open_time},
                        end.at});
-    while (closed_.size() > closed_connections_max_)
-      closed_.pop_front();
+    closed_connections_max(closed_connections_max_);
   } else {
     ++refusals_[why];
   }
@@ -37,6 +36,12 @@ void ledger::ended(connection_id connection, const bus::ended& end, std::string 
     if (was_missing && --asked.missing == 0)
       finish(which);
   }
+}
+
+void ledger::closed_connections_max(std::size_t most) {
+  closed_connections_max_ = most;
+  while (closed_.size() > most)
+    closed_.pop_front();
 }
 
 collection_id ledger::collect(const std::vector<connection_id>& of, time_point now) {
@@ -69,6 +74,7 @@ void ledger::finish(std::map<collection_id, question>::iterator which) {
   out->connections_opened = opened_;
   for (auto& [id, each] : which->second.connections) {
     out->total += each->total;
+    out->per_second += each->per_second;
     out->connections.push_back(std::move(*each));
   }
   for (const auto& [why, count] : refusals_)

@@ -29,10 +29,16 @@ public:
   void opened() noexcept { ++opened_; }
   /// Messages came that nobody had subscribed to.
   void unclaimed(std::uint64_t messages) noexcept { count_drops(drop::unclaimed, {}, messages); }
-  /// Messages that were held for a peer are not sent.
-  void unsent(std::uint64_t messages) noexcept {
-    count_drops(drop::unsent, {errc::not_connected, blame::local}, messages);
+  /// Accepted messages will not be sent, for this reason; beside those of the account of a connection.
+  void unsent(std::uint64_t messages, const error& why) noexcept {
+    count_drops(drop::unsent, {why.code, why.by}, messages);
   }
+  /// Messages that the policies of slow subscriptions dropped.
+  void too_slow(std::uint64_t messages) noexcept {
+    count_drops(drop::too_slow, {errc::subscriber_too_slow, blame::local}, messages);
+  }
+  /// So many connections that are over are told of from now on.
+  void closed_connections_max(std::size_t most);
   /// A connection is over. `was_linked`: it was told as connected.
   void ended(connection_id connection, const bus::ended& end, std::string address, bool dialed,
              bool was_linked);

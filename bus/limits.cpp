@@ -78,12 +78,14 @@ result<void> limits::check() const {
   found.least("statistics_half_life", statistics_half_life, duration(std::chrono::milliseconds(1)),
               "1 ms");
   found.most("statistics_half_life", statistics_half_life, duration(year), "1 year");
+  found.not_negative("closing_time_max", closing_time_max);
   found.not_negative("drain_time_max", drain_time_max);
   found.not_negative("linger_time_max", linger_time_max);
   // Added to a moment, it must still be one.
   for (const auto& [name, span] : {std::pair{"handshake_time_max", handshake_time_max},
                                    {"stall_time_max", stall_time_max},
                                    {"idle_time_max", idle_time_max},
+                                   {"closing_time_max", closing_time_max},
                                    {"drain_time_max", drain_time_max},
                                    {"linger_time_max", linger_time_max}})
     found.most(name, span, duration(year), "1 year");
@@ -108,6 +110,7 @@ result<void> limits::check() const {
   found.least<std::size_t>("subscription_queue_bytes_max", subscription_queue_bytes_max, 1, "1");
   found.least<std::uint64_t>("subscription_queue_messages_max", subscription_queue_messages_max, 1,
                              "1");
+  found.least<std::size_t>("subscription_event_bytes_max", subscription_event_bytes_max, 1, "1");
   // A refuse with its text must fit.
   found.least("hello_bytes_max", hello_bytes_max,
               static_cast<std::uint32_t>(bus::farewell_bytes_max), "1024");
@@ -128,6 +131,8 @@ result<void> limits::check() const {
   // All connections may end at once, and their ends are to be told.
   found.below<std::uint64_t>("connections_max", connections_max, "subscription_events_max",
                              subscription_events_max);
+  found.at_most("connections_max in KiB", std::size_t{connections_max} << 10,
+                "subscription_event_bytes_max", subscription_event_bytes_max);
 
   return std::move(found).take();
 }

@@ -57,6 +57,8 @@ struct limits {
   std::uint64_t subscription_queue_messages_max = std::uint64_t{1} << 16;
   /// Events that wait for one subscriber: with one more its subscription ends.
   std::uint64_t subscription_events_max = std::uint64_t{1} << 18;
+  /// The same in bytes, what they bring along included. One event waits whatever its size.
+  std::size_t subscription_event_bytes_max = std::size_t{128} << 20;
 
   // -- requests -----------------------------------------------------------------
   /// Requests that one peer may have open here at a time; 0: none are taken.
@@ -81,6 +83,9 @@ struct limits {
   std::uint32_t reconnect_jitter_percent = 50;
 
   // -- closing ------------------------------------------------------------------
+  /// For last words when a node closes: until who hears `closing` has done with it. Part of the time
+  /// for draining, and at most a quarter of that.
+  duration closing_time_max = std::chrono::milliseconds(100);
   /// For what is queued to leave and be taken, once a close has begun.
   duration drain_time_max = std::chrono::seconds(5);
   /// For the peer's last bytes, once everything of ours has left.
@@ -108,5 +113,6 @@ static_assert(limits{}.reconnect_time_min <= limits{}.reconnect_time_max);
 static_assert(limits{}.outbox_bytes_max <= limits{}.node_outbox_bytes_max);
 static_assert(limits{}.hello_bytes_max < limits{}.frame_bytes_max);
 static_assert(limits{}.connections_max < limits{}.subscription_events_max);
+static_assert(std::size_t{limits{}.connections_max} << 10 <= limits{}.subscription_event_bytes_max);
 
 } // namespace postbus

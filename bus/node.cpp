@@ -138,9 +138,10 @@ void node::on_hello(connection_id id, connection& at, hello peer) {
                   .dialed = at.role == session::role::dialer});
 }
 
-bool node::decide(connection_id id, const result<void>& answer) {
+bool node::decide(connection_id id, const result<void>& answer, const node_id& peer) {
   auto* at = find(id);
-  if (at == nullptr || !peers_.is_asked(id) || std::exchange(at->decided, true))
+  if (at == nullptr || !peers_.is_asked(id) || (peer && peer != at->peer)
+      || std::exchange(at->decided, true))
     return false;
   if (answer) {
     at->awaited = true;
@@ -336,6 +337,7 @@ void node::settle_subscriptions() {
     else if (from == 0)
       own_unclaimed_ += frames;
   }
+  ledger_.too_slow(subscriptions_.take_too_slow());
   const auto takes = subscriptions_.anybody_takes_messages();
   if (std::exchange(takes_messages_, takes) != takes)
     for (const auto& [id, at] : connections_)
@@ -344,26 +346,51 @@ void node::settle_subscriptions() {
 
 // -- the end ----------------------------------------------------------------------
 
-void node::close(const error& why, duration drain, time_point now) {
-  const auto deadline =
-    later(later(now, drain), options_.bounds->linger_time_max + std::chrono::seconds(1));
-  if (closing_ && deadline >= close_deadline_)
+// `closing` is told while sends still work; who hears it holds the goodbye back until it has done with it.
+void node::close(const error& why, duration drain, time_point now,
+                 std::shared_ptr<const void> hold) {
+  const auto drained_at = later(now, drain);
+  if (closing_ && drained_at >= drained_at_)
     return;
-  if (!std::exchange(closing_, true))
-    subscriptions_.push(closing{});
-  keeper_.stop_all();
-  close_deadline_ = deadline;
-  wheel_.arm(close_key, deadline);
-  for (const auto& [id, at] : connections_) {
-    peers_.leaving(id);
-    outputs_.push_back(close_connection{id, why, drain});
+  close_reason_ = why;
+  drained_at_ = drained_at;
+  if (!std::exchange(closing_, true)) {
+    awaits_hearing_ = hold != nullptr;
+    sends_ended_ = !awaits_hearing_;
+    subscriptions_.push(closing{std::move(hold)});
+    keeper_.stop_all();
+    end_connections(why, drain, false);
   }
-  settle_peers();
+  if (sends_ended_)
+    return say_goodbye(now);
+  if (awaits_hearing_)
+    wheel_.arm(close_key, later(now, std::min(drain / 4, options_.bounds->closing_time_max)));
+}
+
+void node::closing_heard() {
+  if (std::exchange(awaits_hearing_, false))
+    outputs_.push_back(end_sending{});
+}
+
+void node::say_goodbye(time_point now) {
+  sends_ended_ = true;
+  wheel_.arm(close_key,
+             later(drained_at_, options_.bounds->linger_time_max + std::chrono::seconds(1)));
+  end_connections(close_reason_, std::max(drained_at_ - now, duration::zero()), true);
   finish_if_done();
 }
 
+void node::end_connections(const error& why, duration drain, bool open_ones) {
+  for (const auto& [id, at] : connections_)
+    if (open_ones || !at.linked) {
+      peers_.leaving(id);
+      outputs_.push_back(close_connection{id, why, drain});
+    }
+  settle_peers();
+}
+
 void node::finish_if_done() {
-  if (!closing_ || finished_ || !connections_.empty())
+  if (!sends_ended_ || finished_ || !connections_.empty())
     return;
   finished_ = true;
   wheel_.disarm(close_key);
@@ -382,6 +409,10 @@ void node::tick(time_point now) {
     }
     if (*due != close_key) {
       outputs_.push_back(tick_connection{*due});
+      continue;
+    }
+    if (!sends_ended_) {
+      closing_heard(); // as far as there was time
       continue;
     }
     for (const auto& [id, at] : connections_)

@@ -1,5 +1,6 @@
-// node: the core of a node. Composes peer table, subscriptions and wheel; decides who is let in,
-// who is told what, when a connection is ticked or closed. Owns no connection, no socket, no clock.
+// node: the core of a node. Composes peer table, keeper, subscriptions, requests, loopback, ledger and
+// wheel; decides who is let in, who is told what, which handler has a request, when a connection is
+// ticked or closed. Owns no session, no peer's outbox, no socket, no clock.
 // Drive: start() a connection and run its session; hand every session_event to on(); then drain
 // next(); call tick(now) at deadline(). The same core runs in the node actor and in every test.
 #pragma once
@@ -172,15 +173,18 @@ public:
     collection_id collection = 0;
     std::shared_ptr<const node_statistics> what;
   };
+  /// Everybody has done with `closing`, or had the time for it: deliver_all_own(), then say_goodbye().
+  struct end_sending {};
   /// Everything is over; no output follows.
   struct finished {};
 
-  using output = std::variant<accept_connection, close_connection, end_connection, probe_connection,
-                              tick_connection, adjust_connection, keep_connection, link_up,
-                              link_down, connection_over, tell_subscriber, ask_dialer, answer_dial,
-                              send_request, send_cancel, send_answer, hand_over_request,
-                              call_off_request, answer_request, dial_kept, hold_messages,
-                              release_held, report_connection, statistics_ready, finished>;
+  using output =
+    std::variant<accept_connection, close_connection, end_connection, probe_connection,
+                 tick_connection, adjust_connection, keep_connection, link_up, link_down,
+                 connection_over, tell_subscriber, ask_dialer, answer_dial, send_request,
+                 send_cancel, send_answer, hand_over_request, call_off_request, answer_request,
+                 dial_kept, hold_messages, release_held, report_connection, statistics_ready,
+                 end_sending, finished>;
 
   node(options how, time_point now);
 
@@ -205,8 +209,11 @@ public:
   void on(connection_id id, session_event event);
   /// Its session must be ticked at `when`.
   void arm(connection_id id, time_point when) { wheel_.arm(id, when); }
-  /// The application's answer to `connection_request`. False if nothing is asked there, or not any more.
-  bool decide(connection_id id, const result<void>& answer);
+  /// The application's answer to `connection_request`. False if nothing is asked there, or not any more,
+  /// or not about `peer`, unless that is "no node".
+  bool decide(connection_id id, const result<void>& answer, const node_id& peer = {});
+  /// Whether that question waits for somebody who has not been given it yet.
+  [[nodiscard]] bool asks(connection_id id) const { return subscriptions_.asks(id); }
 
   /// Ends the open connection to `peer` in order, within `drain`; the peer is told `words`. Answers
   /// which one, whose `link_down` follows; or `not_connected`.
@@ -221,8 +228,9 @@ public:
   bool stop_keeping(const std::string& endpoint);
   /// What `dial_kept` asked for led to no connection.
   void dial_failed(keeper::keep_id keep, const error& why);
-  /// Messages that were held are not sent: told as `unsent`, and counted so.
-  void give_back(const node_id& peer, const fifo<outgoing>& frames);
+  /// Messages that were held are not sent: told as `unsent`, and counted as dropped for this reason.
+  void give_back(const node_id& peer, const fifo<outgoing>& frames,
+                 const error& why = {errc::not_connected, blame::local, {}});
 
   // -- messages to itself -------------------------------------------------------------
 
@@ -244,8 +252,9 @@ public:
 
   /// What peers are shown from now on. `bad_option` above `init_bytes_max`.
   [[nodiscard]] result<void> init_message(payload init);
-  /// For connections that begin later; what is shared out or counted by the node holds at once.
-  /// `bad_option` with what does not fit together, or cannot be changed.
+  /// For connections and subscriptions that begin later; what is shared out or counted by the node holds
+  /// at once. The bounds of the node's own outbox are its owner's to change. `bad_option` with what does not
+  /// fit together, or another `batches_in_flight_max`.
   [[nodiscard]] result<void> bounds(const limits& changed);
 
   // -- subscribers --------------------------------------------------------------------
@@ -286,8 +295,16 @@ public:
 
   // -- the end ------------------------------------------------------------------------
 
-  /// Closes every connection in order, each within `drain`; then `finished`. Always ends.
-  void close(const error& why, duration drain, time_point now);
+  /// Tells `closing`, and closes every connection in order, all within `drain`; then `finished`. Always
+  /// ends. With `hold`, a copy of which goes with every `closing`, what is open stays so until
+  /// `end_sending`, which follows closing_heard() or `limits::closing_time_max`. The first close counts for
+  /// that; a later one may shorten the times.
+  void close(const error& why, duration drain, time_point now,
+             std::shared_ptr<const void> hold = nullptr);
+  /// The last copy of `hold` is gone.
+  void closing_heard();
+  /// Nothing more is sent: what is queued leaves, and every connection is closed.
+  void say_goodbye(time_point now);
 
   // -- time ---------------------------------------------------------------------------
 
@@ -351,6 +368,7 @@ private:
   void make_room(const std::string& origin);
   void share_memory();
   void settle_subscriptions();
+  void end_connections(const error& why, duration drain, bool open_ones);
   void finish_if_done();
   void settle_ledger();
   [[nodiscard]] connection* find(connection_id id);
@@ -384,6 +402,10 @@ private:
   std::uint64_t own_unclaimed_ = 0;
   bool takes_messages_ = false; // anybody, as connections were told
   bool closing_ = false;
+  bool awaits_hearing_ = false; // of `closing`
+  bool sends_ended_ = false;    // every connection was told to close
+  error close_reason_{errc::closed, blame::local, {}};
+  time_point drained_at_ = never;
   bool finished_ = false;
   bool finish_told_ = false;
   time_point close_deadline_ = never;

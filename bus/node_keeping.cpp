@@ -23,8 +23,8 @@ void node::dial_failed(keeper::keep_id keep, const error& why) {
   settle_keeper();
 }
 
-void node::give_back(const node_id& peer, const fifo<outgoing>& frames) {
-  ledger_.unsent(hand_back(peer, frames));
+void node::give_back(const node_id& peer, const fifo<outgoing>& frames, const error& why) {
+  ledger_.unsent(hand_back(peer, frames), why);
 }
 
 void node::answer_dial_of(connection_id id, result<node_id> peer) {

@@ -17,6 +17,9 @@ result<void> node::bounds(const limits& changed) {
   if (changed.batches_in_flight_max != options_.bounds->batches_in_flight_max)
     return error{errc::bad_option, blame::local, "batches_in_flight_max is for the life of a node"};
   options_.bounds = std::make_shared<const limits>(changed);
+  ledger_.closed_connections_max(changed.closed_connections_max);
+  subscriptions_.bounds(changed);
+  requests_.bytes_max(changed.node_received_bytes_max);
   share_memory();
   return {};
 }

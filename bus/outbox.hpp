@@ -57,6 +57,12 @@ public:
   outbox(std::size_t bytes_max, std::uint64_t frames_max) noexcept
     : bytes_max_(bytes_max), frames_max_(frames_max) {}
 
+  /// From now on; what waits stays.
+  void bounds(const limits& changed) noexcept {
+    bytes_max_ = changed.outbox_bytes_max;
+    frames_max_ = changed.outbox_frames_max;
+  }
+
   /// Bodies above this are `too_large`: the smaller of both ends' bounds.
   void frame_bytes_max(std::uint32_t bytes) noexcept { frame_bytes_max_ = bytes; }
   [[nodiscard]] std::uint32_t frame_bytes_max() const noexcept { return frame_bytes_max_; }

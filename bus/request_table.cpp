@@ -129,14 +129,4 @@ void request_table::forget_if_quiet(connection_id over) {
     connections_.erase(found);
 }
 
-std::size_t request_table::asked_count(connection_id over) const {
-  const auto found = connections_.find(over);
-  return found == connections_.end() ? 0 : found->second.asked.size();
-}
-
-std::size_t request_table::served_count(connection_id from) const {
-  const auto found = connections_.find(from);
-  return found == connections_.end() ? 0 : found->second.served.size();
-}
-
 } // namespace postbus::bus

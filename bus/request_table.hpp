@@ -30,6 +30,8 @@ public:
 
   /// `bytes_max`: of the peers' requests together, beyond which new ones are turned away.
   explicit request_table(std::size_t bytes_max) noexcept : served_bytes_max_(bytes_max) {}
+  /// From now on.
+  void bytes_max(std::size_t most) noexcept { served_bytes_max_ = most; }
 
   // -- we ask -----------------------------------------------------------------------
 
@@ -74,10 +76,6 @@ public:
   };
   /// The connection is over.
   [[nodiscard]] dropped drop(connection_id over);
-
-  /// Open requests over one connection: asked by us, and by the peer.
-  [[nodiscard]] std::size_t asked_count(connection_id over) const;
-  [[nodiscard]] std::size_t served_count(connection_id from) const;
 
 private:
   struct asked {

@@ -10,6 +10,8 @@ std::string_view to_string(drop what) noexcept {
     return "unsent";
   case drop::unconfirmed:
     return "unconfirmed";
+  case drop::too_slow:
+    return "too_slow";
   }
   return "unknown";
 }

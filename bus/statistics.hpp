@@ -41,6 +41,14 @@ struct traffic_rates {
   double bytes_received = 0;
   double messages_sent = 0;
   double messages_received = 0;
+
+  traffic_rates& operator+=(const traffic_rates& more) noexcept {
+    bytes_sent += more.bytes_sent;
+    bytes_received += more.bytes_received;
+    messages_sent += more.messages_sent;
+    messages_received += more.messages_received;
+    return *this;
+  }
 };
 
 /// An open connection.
@@ -83,16 +91,17 @@ struct reason_count {
 /// How messages can come to nothing.
 enum class drop : std::uint8_t {
   unclaimed,   ///< Received, and taken by no subscription, or by none that got it.
-  unsent,      ///< Accepted, and never sent, because the connection ended.
+  unsent,      ///< Accepted, and never sent: the connection ended, or no other one came.
   unconfirmed, ///< Sent, and nobody can say whether they arrived, because the connection ended.
+  too_slow,    ///< Received, and dropped by the policy of a subscription: once for each that did.
 };
 
-/// "unclaimed", "unsent", "unconfirmed".
+/// "unclaimed", "unsent", "unconfirmed", "too_slow".
 [[nodiscard]] std::string_view to_string(drop what) noexcept;
 
 struct drop_count {
   drop what = drop::unclaimed;
-  errc reason = errc::none; ///< Why the connection ended; `none` for unclaimed ones.
+  errc reason = errc::none; ///< Why, as docs/STATISTICS.md says; `none` for unclaimed ones.
   blame by = blame::local;
   std::uint64_t messages = 0;
 
@@ -111,6 +120,7 @@ struct refused_messages {
 struct node_statistics {
   node_id id;
   traffic total;                        ///< Over all connections there ever were.
+  traffic_rates per_second;             ///< The sum of those of the open connections.
   std::uint64_t connections_opened = 0; ///< So many were open at some time.
   std::uint64_t pending_handshakes = 0; ///< Connections that are not open yet, or never will be.
   std::vector<connection_statistics> connections; ///< Open now, oldest first.

@@ -78,16 +78,20 @@ void add_traffic(object& to, const traffic& what) {
   to.add("messages_received", what.messages_received);
 }
 
+void add_rates(object& to, const traffic_rates& what) {
+  to.add("bytes_sent_per_second", what.bytes_sent);
+  to.add("bytes_received_per_second", what.bytes_received);
+  to.add("messages_sent_per_second", what.messages_sent);
+  to.add("messages_received_per_second", what.messages_received);
+}
+
 void add_connection(object& to, const connection_statistics& what) {
   to.add("peer", what.peer);
   to.add("address", what.address);
   to.add("dialed", what.dialed);
   to.add("open_time", what.open_time);
   add_traffic(to, what.total);
-  to.add("bytes_sent_per_second", what.per_second.bytes_sent);
-  to.add("bytes_received_per_second", what.per_second.bytes_received);
-  to.add("messages_sent_per_second", what.per_second.messages_sent);
-  to.add("messages_received_per_second", what.per_second.messages_received);
+  add_rates(to, what.per_second);
   to.add("sent_idle_time", what.sent_idle_time);
   to.add("received_idle_time", what.received_idle_time);
   to.add("round_trip_time", what.round_trip_time);
@@ -122,6 +126,7 @@ std::string to_json(const node_statistics& of) {
     object to(out);
     to.add("id", of.id);
     add_traffic(to, of.total);
+    add_rates(to, of.per_second);
     to.add("connections_opened", of.connections_opened);
     to.add("pending_handshakes", of.pending_handshakes);
     to.add_list("connections", of.connections, add_connection);

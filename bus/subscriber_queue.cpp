@@ -27,6 +27,7 @@ std::uint64_t frame_bytes(const std::byte* at) noexcept {
 void subscriber_queue::push(const node_event& event) {
   items_.emplace_back(event);
   ++events_;
+  event_bytes_ += bytes_of(event);
 }
 
 void subscriber_queue::push(shared<delivery> messages) {
@@ -122,6 +123,14 @@ std::byte* subscriber_queue::make_room(std::size_t bytes) {
   return std::exchange(room_begin_, room_begin_ + bytes);
 }
 
+bool subscriber_queue::asks(std::uint64_t connection) const {
+  return std::any_of(items_.begin(), items_.end(), [&](const item& each) {
+    const auto* event = std::get_if<node_event>(&each);
+    const auto* asked = event ? std::get_if<connection_request>(event) : nullptr;
+    return asked != nullptr && asked->connection == connection;
+  });
+}
+
 // -- out ----------------------------------------------------------------------------
 
 subscriber_queue::item subscriber_queue::take_front() {
@@ -130,7 +139,10 @@ subscriber_queue::item subscriber_queue::take_front() {
     find_oldest(std::next(oldest_));
   items_.pop_front();
   std::visit(overloaded{
-               [&](const node_event&) { --events_; },
+               [&](const node_event& event) {
+                 --events_;
+                 event_bytes_ -= bytes_of(event);
+               },
                [&](const shared<delivery>& messages) {
                  no_longer_waiting(messages->frames().frames(), messages->frames().bytes());
                },

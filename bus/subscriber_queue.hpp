@@ -53,6 +53,9 @@ public:
 
   /// Events that wait, gaps not among them.
   [[nodiscard]] std::uint64_t events() const noexcept { return events_; }
+  [[nodiscard]] std::size_t event_bytes() const noexcept { return event_bytes_; }
+  /// Whether the question about this connection is among them.
+  [[nodiscard]] bool asks(std::uint64_t connection) const;
   [[nodiscard]] std::uint64_t messages() const noexcept { return messages_; }
   [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_; }
@@ -83,6 +86,7 @@ private:
   std::byte* room_end_ = nullptr;
 
   std::uint64_t events_ = 0;
+  std::size_t event_bytes_ = 0;
   std::uint64_t messages_ = 0;
   std::uint64_t bytes_ = 0;
   std::uint64_t dropped_ = 0;

@@ -34,7 +34,15 @@ subscriptions::subscriptions(const limits& bounds) noexcept
   : batches_in_flight_max_(bounds.batches_in_flight_max),
     queue_bytes_max_(bounds.subscription_queue_bytes_max),
     queue_messages_max_(bounds.subscription_queue_messages_max),
-    events_max_(bounds.subscription_events_max) {}
+    events_max_(bounds.subscription_events_max),
+    event_bytes_max_(bounds.subscription_event_bytes_max) {}
+
+void subscriptions::bounds(const limits& changed) noexcept {
+  queue_bytes_max_ = changed.subscription_queue_bytes_max;
+  queue_messages_max_ = changed.subscription_queue_messages_max;
+  events_max_ = changed.subscription_events_max;
+  event_bytes_max_ = changed.subscription_event_bytes_max;
+}
 
 // -- who ------------------------------------------------------------------------------
 
@@ -159,12 +167,15 @@ void subscriptions::give(known at, const node_id& from, const shared<received_fr
     part->claimed.given = true;
   frames->claimed.given = true;
   if (at_once)
-    hand_on(at, shared<delivery>::adopt(
-                  new delivery(from, holds.empty() ? uncharged(*frames) : frames, to.slot)));
-  else if (to.waiting.copy(from, *frames))
-    pump(at); // an event may have stood behind what was dropped
-  else
-    cut_off(at, "more messages wait than its queue may hold");
+    return hand_on(at, shared<delivery>::adopt(
+                         new delivery(from, holds.empty() ? uncharged(*frames) : frames, to.slot)));
+  const auto before = to.waiting.dropped();
+  if (!to.waiting.copy(from, *frames)) {
+    too_slow_ += to.waiting.messages() + frames->frames();
+    return cut_off(at, "more messages wait than its queue may hold");
+  }
+  too_slow_ += to.waiting.dropped() - before;
+  pump(at); // an event may have stood behind what was dropped
 }
 
 // -- events -----------------------------------------------------------------------------
@@ -179,7 +190,11 @@ void subscriptions::push(const node_event& event) {
       continue;
     if (peer != nullptr && !to.wants.filter.takes(*peer))
       continue;
-    if (to.waiting.events() >= events_max_) {
+    if (to.waiting.events() >= events_max_
+        || (to.waiting.events() > 0
+            && to.waiting.event_bytes() + bytes_of(event) > event_bytes_max_)) {
+      if (to.wants.policy != slow_policy::block)
+        too_slow_ += to.waiting.messages();
       cut_off(at, "more events wait than may");
       continue;
     }
@@ -247,6 +262,12 @@ void subscriptions::hand_on_all() {
   batches_in_flight_max_ = UINT64_MAX;
   for (auto at = all_.begin(); at != all_.end(); ++at)
     pump(at);
+}
+
+bool subscriptions::asks(std::uint64_t connection) const {
+  return std::any_of(all_.begin(), all_.end(), [&](const auto& each) {
+    return each.second.wants.decides && each.second.waiting.asks(connection);
+  });
 }
 
 std::optional<subscriptions::output> subscriptions::next() {

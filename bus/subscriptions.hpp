@@ -32,6 +32,9 @@ public:
   };
 
   explicit subscriptions(const limits& bounds) noexcept;
+  /// The bounds of events hold at once, those of queues for subscriptions that begin later. How many
+  /// batches may be out stays as it is.
+  void bounds(const limits& changed) noexcept;
 
   /// A new subscription; `slot` is told when a batch handed to it is let go.
   subscription_id add(const subscription_options& wants, const shared<receipt>& slot);
@@ -43,6 +46,9 @@ public:
   [[nodiscard]] std::map<std::uint64_t, std::uint64_t> take_dropped() {
     return dropped_.empty() ? decltype(dropped_){} : std::exchange(dropped_, {});
   }
+
+  /// Messages that policies dropped since last asked: a message once for each subscription that did.
+  [[nodiscard]] std::uint64_t take_too_slow() noexcept { return std::exchange(too_slow_, 0); }
 
   /// Messages from `from`, for everybody whose filter takes them. Says how many nobody's did; those are
   /// let go of.
@@ -61,6 +67,8 @@ public:
 
   [[nodiscard]] bool anybody_takes_messages() const noexcept { return takers_ > 0; }
   [[nodiscard]] bool anybody_decides() const noexcept { return deciders_ > 0; }
+  /// Whether the question about this connection waits for anybody who decides.
+  [[nodiscard]] bool asks(std::uint64_t connection) const;
   /// What became of its messages; nothing when there is no such subscription.
   [[nodiscard]] std::optional<subscription_counters> counters(subscription_id id) const;
 
@@ -95,6 +103,8 @@ private:
   std::size_t queue_bytes_max_;
   std::uint64_t queue_messages_max_;
   std::uint64_t events_max_;
+  std::size_t event_bytes_max_;
+  std::uint64_t too_slow_ = 0;
   std::map<subscription_id, subscription> all_;
   subscription_id last_id_ = 0;
   std::size_t takers_ = 0;

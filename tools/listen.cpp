@@ -53,6 +53,7 @@ private:
   output out_{STDOUT_FILENO, [this] { stop_if_asked(); }};
   std::map<postbus::node_id, std::uint64_t> taken_; // messages of peers that are connected
   std::optional<std::chrono::steady_clock::time_point> close_deadline_; // once it is closing
+  std::chrono::steady_clock::time_point accepted_until_; // when somebody was, the place is taken
   bool first_is_over_ = false;
   exit_code ends_ = exit_code::ok;
   std::optional<http_server> http_;
@@ -177,10 +178,14 @@ void listening::on_disconnected(const postbus::disconnected& over) {
 
 // With --once the first peer has the output for itself.
 void listening::decide(const postbus::connection_request& asks) {
-  if (taken_.empty() && !first_is_over_)
-    at_.accept(asks);
-  else
+  // Who was accepted and is not connected by then will not be.
+  const auto now = std::chrono::steady_clock::now();
+  if (taken_.empty() && !first_is_over_ && now >= accepted_until_) {
+    if (at_.accept(asks))
+      accepted_until_ = now + postbus::limits{}.handshake_time_max;
+  } else {
     at_.reject(asks, "this listener serves one peer, and has one");
+  }
 }
 
 void listening::close(std::chrono::milliseconds drain) {

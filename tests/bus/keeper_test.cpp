@@ -241,8 +241,9 @@ TEST_CASE("each error ends it, is tried again rarely, or as the waits say") {
     world.bounds = steady();
     REQUIRE(world.core.keep({"tcp://127.0.0.1:4000"}).has_value());
     world.settle();
-    world.answer(error{code, blame::remote, {}});
-    if (bus::is_final(code)) {
+    const auto by = code == errc::unsupported ? blame::local : blame::remote;
+    world.answer(error{code, by, {}});
+    if (bus::is_final(code, by)) {
       CHECK(world.settle() == "ended ");
       CHECK(world.told.reason == code);
       CHECK(world.core.size() == 0);
@@ -254,6 +255,20 @@ TEST_CASE("each error ends it, is tried again rarely, or as the waits say") {
             == (bus::is_lasting(code) ? world.bounds.reconnect_time_max
                                       : world.bounds.reconnect_time_min));
     }
+  }
+}
+
+TEST_CASE("a peer that speaks of bad endpoints does not end what this side keeps") {
+  for (const auto code : {errc::bad_endpoint, errc::unsupported}) {
+    CAPTURE(to_string(code));
+    CHECK(bus::is_final(code, blame::local));
+    kept_world world;
+    world.bounds = steady();
+    REQUIRE(world.core.keep({"tcp://127.0.0.1:4000"}).has_value());
+    world.settle();
+    world.answer(error{code, blame::remote, {}});
+    CHECK(world.settle() == "reconnecting ");
+    CHECK(world.core.size() == 1);
   }
 }
 

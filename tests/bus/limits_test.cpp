@@ -37,6 +37,8 @@ TEST_CASE("sets at the edge of every relation fit together") {
   edge.subscription_queue_bytes_max = 1;
   edge.subscription_queue_messages_max = 1;
   edge.subscription_events_max = 2;
+  edge.subscription_event_bytes_max = 1024;
+  edge.closing_time_max = 0s;
   CHECK(edge.check().has_value());
 
   limits wide;
@@ -98,6 +100,11 @@ TEST_CASE("each relation that does not hold is told by its names") {
      [](limits& l) { l.subscription_queue_bytes_max = 0; }},
     {"subscription_queue_messages_max must be at least 1",
      [](limits& l) { l.subscription_queue_messages_max = 0; }},
+    {"subscription_event_bytes_max must be at least 1",
+     [](limits& l) { l.subscription_event_bytes_max = 0; }},
+    {"connections_max in KiB must be at most subscription_event_bytes_max",
+     [](limits& l) { l.subscription_event_bytes_max = std::size_t{1} << 20; }},
+    {"closing_time_max must not be less than 0", [](limits& l) { l.closing_time_max = -1ns; }},
     {"connections_max must be below subscription_events_max",
      [](limits& l) { l.subscription_events_max = l.connections_max; }},
     {"hello_bytes_max must be at least 1024", [](limits& l) { l.hello_bytes_max = 1023; }},

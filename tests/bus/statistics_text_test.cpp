@@ -38,6 +38,7 @@ node_statistics everything() {
                              .messages_confirmed = 29,
                              .messages_waiting = 7,
                              .requests_open = 8});
+  out.per_second = {0.5, 2, 0.25, 4};
   out.refusals.push_back({errc::rejected, blame::remote, 9});
   out.disconnects.push_back({errc::idle, blame::local, 10});
   out.drops.push_back({drop::unsent, errc::peer_lost, blame::remote, 11});
@@ -76,6 +77,8 @@ TEST_CASE("statistics as JSON are exactly this") {
   CHECK(text
         == "{\"id\":\"01010101010101010101010101010101\",\"bytes_sent\":1,\"bytes_received\":2,"
            "\"messages_sent\":3,\"messages_received\":18446744073709551615,"
+           "\"bytes_sent_per_second\":0.5,\"bytes_received_per_second\":2,"
+           "\"messages_sent_per_second\":0.25,\"messages_received_per_second\":4,"
            "\"connections_opened\":5,\"pending_handshakes\":6,"
            "\"connections\":[{\"peer\":\"02020202020202020202020202020202\","
            "\"address\":\"127.0.0.1:1\",\"dialed\":true,\"open_time_seconds\":1.5,"
@@ -126,8 +129,8 @@ TEST_CASE("every line for Prometheus is help, type or a series, and each metric 
     CHECK(parts[1] == metric);
     ++count;
   }
-  CHECK(seen.size() == 26);
-  CHECK(count == 7 * 3 + 4 * 2 + 15 * 2);
+  CHECK(seen.size() == 30);
+  CHECK(count == 11 * 3 + 4 * 2 + 15 * 2);
 }
 
 TEST_CASE("only so many connections have series") {

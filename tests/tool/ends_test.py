@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 
-from _tool import Case, Feeder, confirmed, main, numbered_lines
+from _tool import PATIENCE, Case, Feeder, confirmed, main, numbered_lines
 
 WIDTH = 64
 LINES = 400_000
@@ -138,6 +138,17 @@ class Ends(Case):
         self.assert_ends(second, 1, "rejected", "serves one peer")
         first.stdin.close()
         self.assert_ends(first, 0)
+        self.assert_ends(listener, 0)
+
+    def test_with_once_one_of_two_that_come_together_is_turned_away(self):
+        listener, endpoint = self.listen_into("copy")
+        both = [self.start("send", endpoint, stdin=subprocess.PIPE) for _ in range(2)]
+        ended = select.select([each.exit_descriptor for each in both], [], [], PATIENCE)[0]
+        self.assertEqual(len(ended), 1)
+        turned_away, served = sorted(both, key=lambda each: each.exit_descriptor not in ended)
+        self.assert_ends(turned_away, 1, "rejected", "serves one peer")
+        served.stdin.close()
+        self.assert_ends(served, 0)
         self.assert_ends(listener, 0)
 
 

@@ -329,6 +329,7 @@ void world::obey(host& at, core::output& what) {
                [&](core::dial_kept& dial) { dial_kept(at, dial); },
                [&](core::hold_messages& hold) { hold_for(at, hold); },
                [&](core::release_held& held) { release(at, held.peer); },
+               [](core::end_sending&) {}, // nobody waits with a close
                [&](core::link_up& up) { link_up(at, up); },
                [&](core::link_down& down) { link_down(at, down); },
                [&](core::connection_over& over) {
