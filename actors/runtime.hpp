@@ -21,9 +21,9 @@ struct runtime_options {
 
 /// How a node is made.
 struct node_options {
-  node_id id;                    ///< "No node" for a random one.
-  payload init;                  ///< Shown to every peer before it decides; at most 8 KiB.
-  limits bounds;                 ///< Checked: see `limits::check`.
+  node_id id = {};               ///< "No node" for a random one.
+  payload init = {};             ///< Shown to every peer before it decides; at most 8 KiB.
+  limits bounds = {};            ///< Checked: see `limits::check`.
   bool hand_back_unsent = false; ///< Tells `unsent` behind a `disconnected` that has some.
 };
 

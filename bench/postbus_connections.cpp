@@ -101,9 +101,7 @@ caf::behavior visiting(caf::event_based_actor* self, visits* all) {
   };
   start();
   return {
-    [=](const postbus::connected& now) {
-      must_be_accepted(node.send_bytes(now.peer, all->body));
-    },
+    [=](const postbus::connected& now) { must_be_accepted(node.send_bytes(now.peer, all->body)); },
     [=](const postbus::message& answer) {
       bench::must_be_body(answer.bytes(), all->body.size());
       post(node.actor(), postbus::disconnect{answer.from()});

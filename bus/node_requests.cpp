@@ -97,8 +97,9 @@ void node::hand_over(const node_id& from, connection_id over, request what) {
     return fail(errc::shutting_down);
   if (found == handlers_.end())
     return fail(errc::no_handler);
+  const auto& bounds = *options_.bounds;
   if (!requests_.serve(over, what.id, found->first, what.body.size(),
-                       options_.bounds->requests_in_flight_max))
+                       {bounds.requests_in_flight_max, bounds.request_bytes_in_flight_max}))
     return fail(errc::congested);
   outputs_.push_back(hand_over_request{found->first, from, over, std::move(what)});
 }

@@ -55,13 +55,14 @@ std::optional<connection_id> request_table::asked_over(correlation_id id) const 
 // -- peers ask ----------------------------------------------------------------------------
 
 bool request_table::serve(connection_id from, correlation_id id, handler_id by, std::size_t bytes,
-                          std::uint32_t called_off_max) {
+                          const called_off_bounds& most) {
   const auto charge = bytes + overhead_bytes;
   if (served_bytes_ > 0 && served_bytes_ + charge > served_bytes_max_)
     return false;
   auto& with = connections_[from];
   // Who asks and gives up in turns has no more in the handler's hands than who waits.
-  if (with.called_off > 0 && with.called_off >= called_off_max)
+  if (with.called_off > 0
+      && (with.called_off >= most.count_max || with.called_off_bytes >= most.bytes_max))
     return false;
   served_bytes_ += charge;
   with.served[id] = {by, bytes};
@@ -92,6 +93,7 @@ std::optional<request_table::called_off_request> request_table::called_off(conne
   const auto what = found->second;
   with->second.served.erase(found);
   ++with->second.called_off;
+  with->second.called_off_bytes += what.bytes;
   return what;
 }
 
@@ -101,6 +103,7 @@ void request_table::let_go(connection_id from, std::size_t bytes) {
   if (with == connections_.end())
     return; // it is over
   --with->second.called_off;
+  with->second.called_off_bytes -= bytes;
   forget_if_quiet(from);
 }
 

@@ -57,10 +57,16 @@ public:
     std::size_t bytes = 0;
   };
 
-  /// A request of a peer, for a handler. False when there is no memory for it, or when the handler still
-  /// has `called_off_max` of this connection that were called off.
+  /// What handlers may have of one connection that was called off.
+  struct called_off_bounds {
+    std::uint32_t count_max = 0;
+    std::size_t bytes_max = 0;
+  };
+
+  /// A request of a peer, for a handler. False when there is no memory for it, or when handlers have too
+  /// much of this connection already that was called off.
   [[nodiscard]] bool serve(connection_id from, correlation_id id, handler_id by, std::size_t bytes,
-                           std::uint32_t called_off_max);
+                           const called_off_bounds& most);
   /// It is answered. False if nobody has it.
   bool answered(connection_id from, correlation_id id);
   /// Nobody waits for its answer any more. Its bytes stay charged until it is let go.
@@ -89,6 +95,7 @@ private:
     std::uint64_t asked_bytes = 0;
     std::map<correlation_id, service> served;
     std::uint32_t called_off = 0; ///< And not let go of.
+    std::size_t called_off_bytes = 0;
   };
 
   void forget_if_quiet(connection_id over);

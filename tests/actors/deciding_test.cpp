@@ -15,10 +15,8 @@ using namespace std::chrono_literals;
 
 namespace {
 
-limits patient() {
-  limits bounds;
-  bounds.handshake_time_max = patience;
-  bounds.decision_time_max = patience / 2;
+limits one_at_a_time() {
+  auto bounds = patient();
   bounds.batches_in_flight_max = 1;
   return bounds;
 }
@@ -26,7 +24,7 @@ limits patient() {
 /// A node whose second decider is busy: a message is in its hands, and another waits for it.
 struct two_deciders {
   explicit two_deciders(runtime& on)
-    : node(on.spawn_node({.id = {}, .init = {}, .bounds = patient()})),
+    : node(on.spawn_node({.id = {}, .init = {}, .bounds = one_at_a_time()})),
       quick(node.inbox({.messages = false, .events = false, .decides = true})) {
     slow.emplace(node.inbox({.decides = true}));
     REQUIRE(node.send(node.id(), 0) == send_outcome::accepted);

@@ -72,7 +72,7 @@ TEST_CASE(
   constexpr auto charge = each + bus::request_table::overhead_bytes;
   bus::request_table table(10 * charge);
   const auto serve = [&](bus::connection_id from, bus::correlation_id id) {
-    return table.serve(from, id, 1, each, 4);
+    return table.serve(from, id, 1, each, {4, 1000});
   };
   for (bus::correlation_id id = 1; id <= 4; ++id) {
     REQUIRE(serve(7, id));
@@ -94,4 +94,17 @@ TEST_CASE(
   CHECK_FALSE(serve(9, 1)); // its programs have them still
   table.let_go(8, each);
   CHECK(serve(9, 1));
+}
+
+TEST_CASE("what one peer has called off leaves the node's memory to others") {
+  bus::request_table table(1 << 20);
+  const bus::request_table::called_off_bounds most{100, 3000};
+  for (bus::correlation_id id = 1; id <= 3; ++id) {
+    REQUIRE(table.serve(7, id, 1, 1000, most));
+    REQUIRE(table.called_off(7, id).has_value());
+  }
+  CHECK_FALSE(table.serve(7, 4, 1, 1, most));
+  CHECK(table.serve(8, 1, 1, 1000, most));
+  table.let_go(7, 1000);
+  CHECK(table.serve(7, 4, 1, 1, most));
 }
