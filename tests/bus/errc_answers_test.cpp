@@ -188,7 +188,10 @@ inline constexpr proof proof_of<errc::subscriber_too_slow>{
     of.run(20s);
     CHECK(of.end_of_a().session.account().confirmed == 3);
     CHECK(of.b.cut_off[0].messages_dropped == 2); // of three: the first is in the program's hands
-    CHECK(of.statistics(of.b).drops.empty());     // it chose to lose them
+    const auto drops = of.statistics(of.b).drops;
+    REQUIRE(drops.size() == 1);
+    CHECK(drops[0].what == drop::too_slow);
+    CHECK(drops[0].messages == 2);
     of.look_at_answer(seen, of.b.cut_off[0].reason, counted::subscription);
   },
   at_this_end{local, counted::subscription}, nobody};

@@ -52,7 +52,7 @@ inline constexpr seeded_bug_info seeded_bugs[] = {
   {seeded_bug::repeat_message, "repeat_message", {law::order, law::content, law::protocol}},
   {seeded_bug::event_twice, "event_twice", {law::events, law::events, law::dials}},
   {seeded_bug::event_lost, "event_lost", {law::events, law::progress, law::progress}},
-  {seeded_bug::message_after_end, "message_after_end", {law::events, law::events, law::events}},
+  {seeded_bug::message_after_end, "message_after_end", {law::events, law::account, law::account}},
   {seeded_bug::batch_twice, "batch_twice", {law::order, law::events, law::events}},
   {seeded_bug::wrong_account, "wrong_account", {law::account, law::account, law::account}},
   {seeded_bug::answer_twice, "answer_twice", {law::dials, law::dials, law::dials}},
