@@ -4,7 +4,6 @@
 
 // First: Asio asks macros of the standard library, such as whether it has aligned_alloc, without
 // including it, and must get the same answer in every file.
-#include <algorithm>
 #include <chrono>
 #include <string>
 
@@ -21,20 +20,6 @@ using tcp_acceptor = asio::basic_socket_acceptor<asio::ip::tcp, executor>;
 using tcp_resolver = asio::ip::basic_resolver<asio::ip::tcp, executor>;
 using timer = asio::basic_waitable_timer<std::chrono::steady_clock,
                                          asio::wait_traits<std::chrono::steady_clock>, executor>;
-
-/// Whom connections from there are counted for: an IPv4 address, or an IPv6 network of 64 bits, of which
-/// one host may use every address.
-[[nodiscard]] inline std::string origin_of(const asio::ip::tcp::endpoint& at) {
-  const auto& host = at.address();
-  if (!host.is_v6())
-    return host.to_string();
-  const auto wide = host.to_v6();
-  auto bytes = wide.to_bytes();
-  if (wide.is_v4_mapped())
-    return asio::ip::address_v4({bytes[12], bytes[13], bytes[14], bytes[15]}).to_string();
-  std::fill(bytes.begin() + 8, bytes.end(), 0);
-  return asio::ip::address_v6(bytes).to_string() + "/64";
-}
 
 /// An open, connected socket on its way to its connection actor.
 struct socket_box {

@@ -13,8 +13,6 @@ namespace {
 
 // What one connection moves before the others have their turn.
 constexpr std::size_t turn_bytes_max = std::size_t{1} << 20;
-// And how long it reads: small frames that ask for something each take longer than their bytes say.
-constexpr auto turn_time_max = std::chrono::microseconds(250);
 constexpr std::size_t pieces_max = 64;
 // So little waits for what others on the loop may add in this turn: an answer goes with the credit, a
 // first message with the welcome.
@@ -89,8 +87,10 @@ void connection::drive() {
   take_and_tell();
   if (!may_write_late())
     return write_out();
-  if (!std::exchange(late_, true))
-    home().put_off(*this, self());
+  if (late_)
+    return;
+  home().put_off(*this, self());
+  late_ = true;
 }
 
 void connection::take_and_tell() {
@@ -169,7 +169,7 @@ void connection::write_some() {
       if (errno == EAGAIN || errno == EWOULDBLOCK)
         return await_writable();
       const std::string why = std::strerror(errno);
-      read_some(); // the peer's last words may lie in the socket
+      read_some(duration::max()); // the peer's last words may lie in the socket
       return session_.fail(errc::connection_reset, why);
     }
     session_.written(static_cast<std::size_t>(written), steady_now());
@@ -185,17 +185,16 @@ void connection::write_some() {
   }
 }
 
-void connection::read_some() {
+void connection::read_some(duration longest) {
   try {
-    read_turn();
+    read_turn(later(steady_now(), longest));
   } catch (const std::bad_alloc&) {
     session_.fail(errc::system_failed, "no memory for what was received");
   }
 }
 
-void connection::read_turn() {
+void connection::read_turn(time_point turn_end) {
   std::size_t turn = 0;
-  const auto turn_end = steady_now() + turn_time_max;
   for (auto now = time_point::min(); input_open_ && turn < turn_bytes_max && now < turn_end;) {
     const auto room = session_.prepare(home().scratch());
     iovec vectors[2];

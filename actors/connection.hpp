@@ -35,8 +35,10 @@ private:
   void do_late() noexcept override;
   void hand_over_events();
   void write_some();
-  void read_some();
-  void read_turn();
+  // Small frames that ask for something each take longer than their bytes say.
+  static constexpr auto turn_time_max = std::chrono::microseconds(250);
+  void read_some(duration longest = turn_time_max);
+  void read_turn(time_point turn_end);
   void await_readable();
   void await_writable();
   void tell_deadline();

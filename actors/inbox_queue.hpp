@@ -24,10 +24,7 @@ public:
   bool take(batch messages) override { return put(std::move(messages)); }
   bool take(const node_event& event) override { return put(event); }
   void over() override;
-  void events_max(std::uint64_t most, std::size_t bytes_most) override {
-    events_max_ = most;
-    event_bytes_max_ = bytes_most;
-  }
+  void events_max(std::uint64_t most, std::size_t bytes_most) override;
   void cut_off(std::uint64_t messages_dropped) override;
 
   [[nodiscard]] result<either> next(duration within);

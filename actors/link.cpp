@@ -147,9 +147,10 @@ bool link::notify_writable(const caf::actor& whom, std::size_t bytes) {
 // that it is over or the message too large, says its outbox.
 bool link::fits_behind(std::size_t body_bytes) const noexcept {
   const auto frames = before_frames_.load();
-  if (frames == 0 || box_.is_closed() || body_bytes > box_.frame_bytes_max())
+  const auto before = before_bytes_.load();
+  if ((frames == 0 && before == 0) || box_.is_closed() || body_bytes > box_.frame_bytes_max())
     return true;
-  const auto bytes = before_bytes_.load() + box_.data_bytes() + codecs::frame_header_bytes;
+  const auto bytes = before + box_.data_bytes() + codecs::frame_header_bytes;
   return bytes + body_bytes <= hold_bytes_max_ && frames + box_.data_frames() < hold_frames_max_;
 }
 
@@ -305,6 +306,10 @@ link::link(const link& like, std::size_t bytes_max, std::uint64_t frames_max)
 
 void link::successor(std::shared_ptr<link> next) {
   std::lock_guard guard(mutex_);
+  if (next && box_.is_closed()) { // over before it was known: what was handed over to it goes on
+    next->before_bytes_ = box_.data_bytes();
+    next->before_frames_ = box_.data_frames();
+  }
   successor_ = std::move(next);
 }
 
@@ -350,6 +355,7 @@ bus::fifo<bus::outgoing> link::take_all() {
   std::lock_guard guard(mutex_);
   bus::fifo<bus::outgoing> frames;
   box_.take_data(frames);
+  settle_reserve();
   end_hold();
   return frames;
 }

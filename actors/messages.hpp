@@ -75,7 +75,7 @@ struct subscribe {
   caf::actor subscriber;
   delivery_mode mode = delivery_mode::single;
   bool messages = true; ///< Those that the filter takes.
-  bool events = true;   ///< connected, disconnected, messages_dropped, closing, closed.
+  bool events = true;   ///< All but messages and `connection_request`.
   bool decides = false; ///< `connection_request` of anybody, to be answered with `decide`.
   message_filter filter = {};
   slow_policy policy = slow_policy::block;

@@ -217,6 +217,7 @@ void node_shell::leave() {
   for (const auto& [id, each] : audiences_) {
     if (!finished_) // ended from outside: nobody else tells them
       static_cast<void>(each.who->take(node_event{closed{}}));
+    cut_off(id); // one that was too full to be told
     each.who->over();
   }
   listeners_.clear();

@@ -82,6 +82,8 @@ result<void> node_shell::bounds(const limits& changed) {
     budget_->overdraw(before);
     budget_->give_back(changed.node_outbox_bytes_max);
     own_->bounds(changed);
+    for (const auto& [id, each] : audiences_)
+      each.who->events_max(changed.subscription_events_max, changed.subscription_event_bytes_max);
   }
   deliver_own(); // and whoever waits for room may find some
   return taken;

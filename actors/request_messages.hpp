@@ -46,7 +46,8 @@ struct cancel_request {
 };
 
 /// Handle requests: the actor gets each as an `incoming_request`. Answered with a `handler`, which is needed
-/// to end it only; or with `bad_option`: a range of tags that ends before it begins. An actor that dies is forgotten, and what it has not answered has failed.
+/// to end it only; or with `bad_option`: a range of tags that ends before it begins. An actor that dies is
+/// forgotten, and what it has not answered has failed.
 struct handle_requests {
   caf::actor by;
   std::vector<tag_range> tags =

@@ -22,7 +22,7 @@ struct limits {
   std::uint32_t hello_bytes_max = 16u << 10;
   /// Connections that are not open yet, in all.
   std::uint32_t pending_handshakes_max = 1024;
-  /// The same, from one address.
+  /// The same, from one address; of IPv6 from one network of 64 bits.
   std::uint32_t pending_handshakes_per_address_max = 128;
   /// Open connections of a node.
   std::uint32_t connections_max = 65536;

@@ -363,8 +363,11 @@ void node::close(const error& why, duration drain, time_point now,
   }
   if (sends_ended_)
     return say_goodbye(now);
-  if (awaits_hearing_)
-    wheel_.arm(close_key, later(now, std::min(drain / 4, options_.bounds->closing_time_max)));
+  if (awaits_hearing_) {
+    hearing_deadline_ = std::min(
+      hearing_deadline_, later(now, std::min(drain / 4, options_.bounds->closing_time_max)));
+    wheel_.arm(close_key, hearing_deadline_);
+  }
 }
 
 void node::closing_heard() {

@@ -383,8 +383,8 @@ private:
   ledger ledger_;
   std::unordered_map<connection_id, connection> connections_;
   connection_id last_id_ = 0;
-  // Strangers' connections that are not open, by host, oldest first.
-  std::map<std::string, std::set<connection_id>> opening_; // by origin
+  // Strangers' connections that are not open, by origin, oldest first.
+  std::map<std::string, std::set<connection_id>> opening_;
   std::size_t opening_count_ = 0;
   // Accepted connections that may still open, by peer: at most one of a peer's will.
   std::unordered_map<node_id, std::size_t> promised_;
@@ -408,7 +408,7 @@ private:
   time_point drained_at_ = never;
   bool finished_ = false;
   bool finish_told_ = false;
-  time_point close_deadline_ = never;
+  time_point hearing_deadline_ = never; // by when last words are said
   fifo<output> outputs_;
 };
 

@@ -44,8 +44,8 @@ limits few_requests() {
 class stuck_handler {
 public:
   explicit stuck_handler(const node& of) {
-    REQUIRE(of.handle([this](const incoming_request& asked) {
-                free_.wait();
+    REQUIRE(of.handle([free = free_](const incoming_request& asked) { // which may outlive this
+                free.wait();
                 asked.respond("done");
               })
               .has_value());

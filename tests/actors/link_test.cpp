@@ -63,6 +63,7 @@ struct flapping {
   }
   static bus::session::options options() {
     bus::session::options how;
+    how.self.id = node_id::random();
     how.self.incarnation = 1;
     return how;
   }

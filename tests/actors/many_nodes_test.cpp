@@ -34,78 +34,92 @@ std::uint64_t word_of(const node_id& id) {
   return std::hash<node_id>{}(id);
 }
 
-/// The nodes of one process, each with its inbox.
+/// A node, and what its program was told so far.
+struct member {
+  node_id id() const { return node.id(); }
+  /// Reads until `enough`. What is told meanwhile is kept: others are ahead of this one.
+  template <class Enough>
+  void read_until(Enough enough) {
+    while (!enough()) {
+      const auto next = inbox.next(patience);
+      REQUIRE(next.has_value());
+      if (const auto* said = std::get_if<message>(&*next)) {
+        CHECK(heard.insert(said->from()).second);
+        CHECK(said->as<std::uint64_t>().value_or(0) == word_of(said->from()));
+        continue;
+      }
+      const auto& event = std::get<node_event>(*next);
+      if (const auto* up = std::get_if<connected>(&event))
+        CHECK(met.insert(up->peer).second);
+      else if (const auto* down = std::get_if<disconnected>(&event))
+        left.push_back(*down);
+      is_closed = is_closed || std::holds_alternative<closed>(event);
+    }
+  }
+
+  postbus::node node;
+  postbus::inbox inbox;
+  std::string endpoint;
+  std::set<node_id> met = {};
+  std::set<node_id> heard = {};
+  std::vector<disconnected> left = {};
+  bool is_closed = false;
+};
+
+/// The nodes of one process.
 struct crowd {
   explicit crowd(runtime& bus) {
-    for (std::size_t each = 0; each < nodes_here; ++each) {
-      nodes.push_back(bus.spawn_node(hospitable()));
-      inboxes.push_back(nodes.back().inbox());
-      const auto at = nodes.back().listen("tcp://127.0.0.1:0");
+    for (std::size_t count = 0; count < nodes_here; ++count) {
+      auto node = bus.spawn_node(hospitable());
+      auto inbox = node.inbox();
+      const auto at = node.listen("tcp://127.0.0.1:0");
       REQUIRE(at.has_value());
-      endpoints.push_back(*at);
+      all.push_back({std::move(node), std::move(inbox), *at});
     }
   }
   /// Each dials those before it and everybody at `elsewhere`, all at once.
   void connect_all(const std::vector<std::string>& elsewhere) {
     answers told;
-    for (std::size_t each = 0; each < nodes.size(); ++each) {
-      for (std::size_t before = 0; before < each; ++before)
-        told.ask(nodes[each], endpoints[before], 2 * patience);
+    for (auto each = all.begin(); each != all.end(); ++each) {
+      for (auto before = all.begin(); before != each; ++before)
+        told.ask(each->node, before->endpoint, 2 * patience);
       for (const auto& at : elsewhere)
-        told.ask(nodes[each], at, 2 * patience);
+        told.ask(each->node, at, 2 * patience);
     }
     REQUIRE(told.wait_for_all(2 * patience));
     CHECK(told.each_once());
     CHECK(told.said({errc::none})
-          == nodes.size() * (nodes.size() - 1) / 2 + nodes.size() * elsewhere.size());
-  }
-  /// The event of this type that each other node is told of once, at `index`.
-  template <class Event>
-  std::vector<Event> from_all_others(std::size_t index) {
-    std::vector<Event> told;
-    std::set<node_id> who;
-    while (told.size() < others) {
-      auto event = next_event<Event>(inboxes[index]);
-      REQUIRE(event.has_value());
-      CHECK(who.insert(event->peer).second);
-      told.push_back(std::move(*event));
-    }
-    return told;
+          == all.size() * (all.size() - 1) / 2 + all.size() * elsewhere.size());
   }
   /// Everybody says one thing to everybody, and hears the same.
   void talk() {
-    for (std::size_t each = 0; each < nodes.size(); ++each) {
-      for (const auto& peer : from_all_others<connected>(each))
-        CHECK(nodes[each].send(peer.peer, word_of(nodes[each].id())) == send_outcome::accepted);
-      CHECK(nodes[each].connection_count() == others);
+    for (auto& each : all) {
+      each.read_until([&] { return each.met.size() == others; });
+      CHECK(each.node.connection_count() == others);
+      for (const auto& peer : each.met)
+        CHECK(each.node.send(peer, word_of(each.id())) == send_outcome::accepted);
     }
-    for (auto& inbox : inboxes) {
-      std::set<node_id> heard;
-      while (heard.size() < others) {
-        const auto got = inbox.next_message(patience);
-        REQUIRE(got.has_value());
-        CHECK(heard.insert(got->from()).second);
-        CHECK(got->as<std::uint64_t>().value_or(0) == word_of(got->from()));
-      }
-    }
+    for (auto& each : all)
+      each.read_until([&] { return each.heard.size() == others; });
   }
   void close() {
-    for (std::size_t each = 0; each < nodes.size(); ++each) {
-      CHECK(nodes[each].close(patience).has_value());
-      CHECK(nodes[each].connection_count() == 0);
-      for (const auto& gone : from_all_others<disconnected>(each)) {
+    for (auto& each : all) {
+      CHECK(each.node.close(patience).has_value());
+      CHECK(each.node.connection_count() == 0);
+      each.read_until([&] { return each.is_closed; });
+      std::set<node_id> who;
+      for (const auto& gone : each.left) {
+        CHECK(who.insert(gone.peer).second);
         CHECK(gone.reason.code == errc::closed);
         CHECK(gone.account == send_account{1, 1, 0});
         CHECK(gone.messages_received == 1);
       }
-      CHECK(next_event<closed>(inboxes[each]).has_value());
-      CHECK(inboxes[each].next_event(patience).error() == errc::node_closed);
+      CHECK(who == each.met);
+      CHECK(each.inbox.next_event(patience).error() == errc::node_closed);
     }
   }
 
-  std::vector<node> nodes;
-  std::vector<inbox> inboxes;
-  std::vector<std::string> endpoints;
+  std::vector<member> all;
 };
 
 // -- peers that come and go -----------------------------------------------------------------
@@ -211,8 +225,8 @@ TEST_CASE("role: the other half of the nodes" * doctest::skip()) {
   runtime bus({.loops = 2, .close_time = 2s});
   crowd half(bus);
   half.connect_all({});
-  for (const auto& at : half.endpoints)
-    parent.tell(at);
+  for (const auto& each : half.all)
+    parent.tell(each.endpoint);
   half.talk();
   parent.tell("heard");
   REQUIRE(parent.hear(4 * patience).value_or("") == "close");
