@@ -1,6 +1,6 @@
 // More strangers than there are places, or descriptors: who has to go, what both ends are told, and that a
 // good client neither loses a message nor is kept out.
-#include "postbus/actors/asio.hpp"
+#include "postbus/actors/sockets.hpp"
 #include "postbus/tests/actors/child_program.hpp"
 #include "postbus/tests/actors/good_client.hpp"
 #include "postbus/tests/support/stranger.hpp"
