@@ -111,7 +111,7 @@ caf::behavior visiting(caf::event_based_actor* self, visits* all) {
         all->over.set_value();
       start();
     },
-    [](postbus::closing) {},
+    [](const postbus::closing&) {},
     [=](postbus::closed) { self->quit(); },
   };
 }

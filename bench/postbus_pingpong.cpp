@@ -24,7 +24,7 @@ caf::behavior reader(caf::event_based_actor*, const handler& what) {
     [=](const postbus::message& each) { what.on_message(each); },
     [](const postbus::connected&) {},
     [=](const postbus::disconnected&) { what.on_end(); },
-    [](postbus::closing) {},
+    [](const postbus::closing&) {},
     [](postbus::closed) {},
   };
 }

@@ -46,7 +46,7 @@ void subscriptions::bounds(const limits& changed) noexcept {
 
 // -- who ------------------------------------------------------------------------------
 
-subscription_id subscriptions::add(const subscription_options& wants, const shared<receipt>& slot) {
+subscription_id subscriptions::add(subscription_options wants, shared<receipt> slot) {
   const auto id = ++last_id_;
   takers_ += wants.messages ? 1 : 0;
   deciders_ += wants.decides ? 1 : 0;
@@ -55,7 +55,7 @@ subscription_id subscriptions::add(const subscription_options& wants, const shar
     .bytes_max = wants.queue_bytes_max > 0 ? wants.queue_bytes_max : queue_bytes_max_,
     .messages_max = wants.queue_messages_max > 0 ? wants.queue_messages_max : queue_messages_max_,
     .marks_gaps = wants.events};
-  all_.try_emplace(id, wants, slot, how);
+  all_.try_emplace(id, std::move(wants), std::move(slot), how);
   return id;
 }
 

@@ -37,7 +37,7 @@ public:
   void bounds(const limits& changed) noexcept;
 
   /// A new subscription; `slot` is told when a batch handed to it is let go.
-  subscription_id add(const subscription_options& wants, const shared<receipt>& slot);
+  subscription_id add(subscription_options wants, shared<receipt> slot);
   /// Forgets it. What waited for it is let go, and is dropped if nobody else had it or still waits
   /// for it. False if there is none.
   bool remove(subscription_id id);

@@ -38,7 +38,7 @@ caf::behavior station(caf::event_based_actor* self, const postbus::node& node,
       fmt::print("station: {}, {} of {} answers taken\n", postbus::to_string(gone.reason.code),
                  gone.account.confirmed, gone.account.sent);
     },
-    [](postbus::closing) {},
+    [](const postbus::closing&) {},
     [=](postbus::closed) { self->quit(); },
   };
 }

@@ -52,7 +52,7 @@ TEST_CASE(
     const auto speaker = bus.system().spawn(
       [&said, near = of.near, far = of.far.id()](caf::event_based_actor* self) -> caf::behavior {
         return {[](const connected&) {}, [](const disconnected&) {},
-                [&said, near, far](closing) {
+                [&said, near, far](const closing&) {
                   const auto there = near.send(far, "goodbye");
                   const auto here = near.send(near.id(), "myself");
                   said.set_value({there, here});
@@ -128,7 +128,7 @@ TEST_CASE("a second close that comes before the node has ended is answered as th
     const auto asks = node.spawn_on_loop([&](caf::event_based_actor* self) -> caf::behavior {
       const auto said = std::make_shared<std::string>();
       const auto add = [&answers, said, self](const std::string& word) {
-        if (std::exchange(*said, *said + word) != "") {
+        if (!std::exchange(*said, *said + word).empty()) {
           answers.set_value(*said);
           self->quit();
         }

@@ -74,7 +74,7 @@ struct crowd {
       auto inbox = node.inbox();
       const auto at = node.listen("tcp://127.0.0.1:0");
       REQUIRE(at.has_value());
-      all.push_back({std::move(node), std::move(inbox), *at});
+      all.push_back({node, std::move(inbox), *at});
     }
   }
   /// Each dials those before it and everybody at `elsewhere`, all at once.
