@@ -165,7 +165,7 @@ TEST_CASE("before it is open nobody may send more than a hello's bytes in a fram
     hello.init = payload::copy_of(std::string(1000, 'i'));
     const auto rest = bytes + codecs::frame_header_bytes - encode(hello).size();
     hello.init = payload::copy_of(std::string(1000 + rest, 'i'));
-    const auto made = encode(hello);
+    auto made = encode(hello);
     REQUIRE(made.size() == bytes + codecs::frame_header_bytes);
     return made;
   };

@@ -10,7 +10,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using codecs::frame_kind;
+using frame_kind = codecs::frame_kind;
 
 constexpr auto local = blame::local;
 constexpr auto remote = blame::remote;

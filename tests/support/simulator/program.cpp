@@ -103,7 +103,7 @@ expectation program::take_due(const message_view& what) {
   });
   require(due_.front().what == kind::message, law::events,
           [&] { return std::string("a message where ") + word(due_.front().what) + " is due"; });
-  const auto is = take_first_due();
+  auto is = take_first_due();
   require(is.peer == what.from(), law::order, "a message from somebody else");
   check_message(is, what);
   return is;
