@@ -46,6 +46,7 @@ void subscriptions::bounds(const limits& changed) noexcept {
 
 // -- who ------------------------------------------------------------------------------
 
+// NOLINTNEXTLINE(performance-unnecessary-value-param): both are moved, which try_emplace hides from it
 subscription_id subscriptions::add(subscription_options wants, shared<receipt> slot) {
   const auto id = ++last_id_;
   takers_ += wants.messages ? 1 : 0;

@@ -188,7 +188,7 @@ private:
   }
 
   // In its place is a gap, one with those beside it.
-  void drop(subscriber& of, std::deque<item>::iterator which) {
+  void drop(subscriber& of, const std::deque<item>::iterator& which) {
     const auto name = which->message;
     ++of.dropped;
     of.dropped_bytes += name.bytes();
@@ -227,7 +227,7 @@ private:
     of.expected.push_back({item::kind::ended, {}, of.taken - of.delivered, {}});
   }
 
-  void bury(std::deque<subscriber>::iterator who) {
+  void bury(const std::deque<subscriber>::iterator& who) {
     gone_.push_back(std::move(*who)); // its hands may still be full
     gone_.back().expected.clear();
     all_.erase(who);
