@@ -24,8 +24,7 @@ using timer = asio::basic_waitable_timer<std::chrono::steady_clock,
 /// An open, connected socket on its way to its connection actor.
 struct socket_box {
   tcp_socket socket;
-  std::string peer;        ///< Its address as text, "127.0.0.1:4000".
-  std::string origin = {}; ///< Whom it is counted for, of a connection that was taken.
+  std::string peer; ///< Its address as text, "127.0.0.1:4000".
 };
 
 } // namespace postbus::actors

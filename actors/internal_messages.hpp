@@ -63,6 +63,7 @@ struct tick_node {};
 /// To the node: a listener took a connection.
 struct accepted {
   std::shared_ptr<socket_box> socket;
+  std::string origin; ///< Whom it is counted for.
 };
 /// To the node: a dial reached the peer's machine, or did not.
 struct dial_done {

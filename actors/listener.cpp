@@ -115,8 +115,9 @@ void listener::accept_some() {
     if (failed)
       return rest();
     if (prepare(socket))
-      post(node_, accepted{std::make_shared<socket_box>(
-                    socket_box{std::move(socket), text_of(from), origin_of(from)})});
+      post(node_,
+           accepted{std::make_shared<socket_box>(socket_box{std::move(socket), text_of(from)}),
+                    origin_of(from)});
   }
   await_connection();
 }

@@ -69,7 +69,7 @@ caf::message_handler node_shell::own_handlers() {
       core_.tick(steady_now());
       drive();
     },
-    [this](const accepted& taken) { spawn_listening(taken.socket); },
+    [this](const accepted& taken) { spawn_listening(taken); },
     [this](const listening_failed& failed) { listeners_.erase(failed.listener); },
     [this](const dial_done& told) { on_dial_done(told); },
     [this](const connection_reported& said) {
@@ -305,13 +305,13 @@ void node_shell::closing_heard() {
 
 // -- what its actors tell ------------------------------------------------------------
 
-void node_shell::spawn_listening(std::shared_ptr<socket_box> socket) {
+void node_shell::spawn_listening(const accepted& taken) {
   // A node that closes takes nobody in; the socket closes with its box.
   if (auto started = core_.start({.role = bus::session::role::listener,
-                                  .address = socket->peer,
+                                  .address = taken.socket->peer,
                                   .expected = {},
-                                  .origin = socket->origin}))
-    spawn_connection(std::move(*started), std::move(socket));
+                                  .origin = taken.origin}))
+    spawn_connection(std::move(*started), taken.socket);
 }
 
 void node_shell::spawn_connection(bus::node::started start, std::shared_ptr<socket_box> socket) {

@@ -124,7 +124,7 @@ private:
   void on_link_up(const bus::node::link_up& up);
   void on_link_down(bus::node::link_down& down);
   void on_dial_answered(bus::node::answer_dial& answered);
-  void spawn_listening(std::shared_ptr<socket_box> socket);
+  void spawn_listening(const accepted& taken);
   void spawn_connection(bus::node::started start, std::shared_ptr<socket_box> socket);
 
   // -- what the core decides -------------------------------------------------------------

@@ -13,14 +13,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-node_statistics ask(node_world& world, node_world::host& at) {
-  const auto which = at.core.collect(world.now);
-  REQUIRE(which.has_value());
-  world.run(0s);
-  REQUIRE(at.statistics.contains(*which));
-  return *at.statistics.at(*which);
-}
-
 std::uint64_t dropped(const node_statistics& of, drop what) {
   std::uint64_t sum = 0;
   for (const auto& each : of.drops)
@@ -131,7 +123,7 @@ TEST_CASE("messages to itself that no filter takes are counted as unclaimed") {
   CHECK_FALSE(a.core.deliver_own(own));
   world.run(0s);
   CHECK(a.core.own().unclaimed == 8);
-  CHECK(ask(world, a).drops
+  CHECK(world.statistics_of(a).drops
         == std::vector<drop_count>{{drop::unclaimed, errc::none, blame::local, 8}});
 }
 
@@ -156,7 +148,7 @@ TEST_CASE("what the policies of slow subscriptions drop is counted by the node, 
     const std::uint64_t each = policy == slow_policy::block        ? 0
                                : policy == slow_policy::disconnect ? 4
                                                                    : 16;
-    const auto what = ask(world, b);
+    const auto what = world.statistics_of(b);
     CHECK(dropped(what, drop::too_slow) == 2 * each);
     for (const auto& drop : what.drops)
       if (drop.what == drop::too_slow)
@@ -176,7 +168,7 @@ TEST_CASE("a node's rates are the sum of its open connections'") {
       CHECK(world.send(a, b, count) == send_outcome::accepted);
   }
   world.run(1s);
-  const auto what = ask(world, a);
+  const auto what = world.statistics_of(a);
   REQUIRE(what.connections.size() == 2);
   const auto& [first, second] = std::pair{what.connections[0], what.connections[1]};
   CHECK(what.per_second.messages_sent > 0);
@@ -198,12 +190,12 @@ TEST_CASE("changed bounds hold at once for what the node counts, later for what 
     b.core.close({errc::closed, blame::local, {}}, 1s, world.now);
     world.run(10s);
   }
-  CHECK(ask(world, a).closed.size() == 4);
+  CHECK(world.statistics_of(a).closed.size() == 4);
   auto changed = a.core.bounds();
   changed.closed_connections_max = 1;
   REQUIRE(a.core.bounds(changed).has_value());
-  CHECK(ask(world, a).closed.size() == 1);
-  CHECK(ask(world, a).closed[0].peer == id_of(5));
+  CHECK(world.statistics_of(a).closed.size() == 1);
+  CHECK(world.statistics_of(a).closed[0].peer == id_of(5));
   changed.batches_in_flight_max = 1;
   CHECK(a.core.bounds(changed).error().code == errc::bad_option);
   CHECK(a.stories.at(early).find("subscription_ended") == std::string::npos);

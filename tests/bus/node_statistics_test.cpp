@@ -11,15 +11,6 @@ using namespace std::chrono_literals;
 
 namespace {
 
-/// The statistics of a node, now.
-node_statistics ask(node_world& world, node_world::host& at) {
-  const auto which = at.core.collect(world.now);
-  REQUIRE(which.has_value());
-  world.run(0s);
-  REQUIRE(at.statistics.contains(*which));
-  return *at.statistics.at(*which);
-}
-
 ended end_of(const node_id& peer, errc reason, blame by, send_account account = {}) {
   ended out;
   out.reason = {reason, by, "words"};
@@ -35,7 +26,7 @@ ended end_of(const node_id& peer, errc reason, blame by, send_account account = 
 TEST_CASE("a node that did nothing has statistics, too") {
   node_world world;
   auto& a = world.add(1);
-  const auto idle = ask(world, a);
+  const auto idle = world.statistics_of(a);
   CHECK(idle.id == id_of(1));
   CHECK(idle.total == traffic{});
   CHECK(idle.connections.empty());
@@ -56,8 +47,8 @@ TEST_CASE("both ends of a connection say the same of it") {
     CHECK(world.send(a, b, number) == send_outcome::accepted);
   world.run(10s);
 
-  const auto near = ask(world, a);
-  const auto far = ask(world, b);
+  const auto near = world.statistics_of(a);
+  const auto far = world.statistics_of(b);
   REQUIRE(near.connections.size() == 1);
   REQUIRE(far.connections.size() == 1);
   const auto& to = near.connections[0];
@@ -91,7 +82,7 @@ TEST_CASE("messages that wait for credit are told as waiting") {
   for (int number = 0; number < 100; ++number)
     CHECK(world.send(a, b, number) == send_outcome::accepted);
   world.run(1s);
-  const auto to = ask(world, a).connections.at(0);
+  const auto to = world.statistics_of(a).connections.at(0);
   CHECK(to.total.messages_sent + to.messages_waiting == 100);
   CHECK(to.messages_waiting > 50);
   world.let_go(b, holder);
@@ -108,10 +99,10 @@ TEST_CASE("totals never fall, and what is over is told with its reason") {
   world.send(a, b, 1);
   world.send(b, a, 2);
   world.run(20s);
-  const auto before = ask(world, a);
+  const auto before = world.statistics_of(a);
   world.link(b, a)->session.close({errc::closed, blame::local, {}}, 5s, world.now);
   world.run(30s);
-  const auto after = ask(world, a);
+  const auto after = world.statistics_of(a);
   CHECK(after.connections.empty());
   CHECK(after.total.messages_sent == 1);
   CHECK(after.total.messages_received == 1);
@@ -127,7 +118,8 @@ TEST_CASE("totals never fall, and what is over is told with its reason") {
   CHECK(over.open_time < 21s + 5s);
   CHECK(over.closed_time > 20s);
   CHECK(after.disconnects == std::vector<reason_count>{{errc::closed, blame::remote, 1}});
-  CHECK(ask(world, b).disconnects == std::vector<reason_count>{{errc::closed, blame::local, 1}});
+  CHECK(world.statistics_of(b).disconnects
+        == std::vector<reason_count>{{errc::closed, blame::local, 1}});
   CHECK(after.connections_opened == 1);
 }
 
@@ -143,14 +135,14 @@ TEST_CASE("refusals are counted by reason at both ends") {
   auto& wrong = world.add(20);
   world.dial(wrong, b, id_of(77));
   world.run(5s);
-  const auto told = ask(world, b);
+  const auto told = world.statistics_of(b);
   CHECK(told.connections.size() == 2);
   CHECK(told.refusals
         == std::vector<reason_count>{{errc::wrong_node, blame::remote, 1},
                                      {errc::too_many_connections, blame::local, 3}});
-  CHECK(ask(world, *others[4]).refusals
+  CHECK(world.statistics_of(*others[4]).refusals
         == std::vector<reason_count>{{errc::too_many_connections, blame::remote, 1}});
-  CHECK(ask(world, wrong).refusals
+  CHECK(world.statistics_of(wrong).refusals
         == std::vector<reason_count>{{errc::wrong_node, blame::remote, 1}});
 }
 
@@ -161,14 +153,14 @@ TEST_CASE("handshakes on their way are counted, and are no connections") {
   world.subscribe(b, {.decides = true});
   world.dial(a, b);
   world.run(1s);
-  CHECK(ask(world, b).pending_handshakes == 1);
-  CHECK(ask(world, a).pending_handshakes == 1);
-  CHECK(ask(world, b).connections.empty());
+  CHECK(world.statistics_of(b).pending_handshakes == 1);
+  CHECK(world.statistics_of(a).pending_handshakes == 1);
+  CHECK(world.statistics_of(b).connections.empty());
   REQUIRE(b.questions.size() == 1);
   b.core.decide(b.questions[0].connection, {});
   world.run(1s);
-  CHECK(ask(world, b).pending_handshakes == 0);
-  CHECK(ask(world, b).connections.size() == 1);
+  CHECK(world.statistics_of(b).pending_handshakes == 0);
+  CHECK(world.statistics_of(b).connections.size() == 1);
 }
 
 TEST_CASE("messages that came to nothing are counted by what became of them") {
@@ -185,14 +177,14 @@ TEST_CASE("messages that came to nothing are counted by what became of them") {
   // Four batches are in its hands; nobody else will take the rest.
   b.core.unsubscribe(slow);
   world.run(1s);
-  CHECK(ask(world, b).drops
+  CHECK(world.statistics_of(b).drops
         == std::vector<drop_count>{{drop::unclaimed, errc::none, blame::local, 26}});
 
   world.send(a, b, 100);
   world.link(a, b)->session.fail(errc::connection_reset, "cut");
   world.send(a, b, 101);
   world.run(1s);
-  const auto lost = ask(world, a);
+  const auto lost = world.statistics_of(a);
   REQUIRE(lost.closed.size() == 1);
   const auto& account = lost.closed[0].account;
   std::uint64_t unsent = 0, unconfirmed = 0;

@@ -114,10 +114,7 @@ struct errc_scene {
   }
 
   [[nodiscard]] node_statistics statistics(const witnessed_node& of) {
-    const auto which = of.of->core.collect(world.now);
-    REQUIRE(which.has_value());
-    run(std::chrono::seconds(0));
-    return *of.of->statistics.at(*which);
+    return world.statistics_of(*of.of);
   }
 
   /// What the statistics of `of` count, and that its programs were told the same.

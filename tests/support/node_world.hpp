@@ -76,6 +76,15 @@ public:
     return id;
   }
 
+  /// What a node says of itself, now.
+  node_statistics statistics_of(host& at) {
+    const auto which = at.core.collect(now);
+    REQUIRE(which.has_value());
+    run(std::chrono::seconds(0));
+    REQUIRE(at.statistics.contains(*which));
+    return *at.statistics.at(*which);
+  }
+
   /// A connection from one to the other; its id at the dialing end. 0 when a node takes none any more.
   bus::connection_id dial(host& from, host& to, node_id expected = {},
                           const std::string& address = "there:1") {
