@@ -7,6 +7,8 @@
 #include "postbus/tests/support/pipe.hpp"
 #include "postbus/tests/support/session_end.hpp"
 
+#include <doctest/doctest.h>
+
 #include <functional>
 #include <map>
 #include <memory>
