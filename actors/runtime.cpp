@@ -142,7 +142,8 @@ result<node> runtime::try_spawn_node(node_options how) {
     how.id = node_id::random();
   auto access = std::make_shared<actors::node_access>(how.id);
   std::lock_guard guard(parts_->mutex);
-  std::erase_if(parts_->nodes, [](const auto& each) { return each.expired(); });
+  if (parts_->nodes.size() == parts_->nodes.capacity()) // not at each: there may be thousands
+    std::erase_if(parts_->nodes, [](const auto& each) { return each.expired(); });
   auto& home = *parts_->loops[parts_->next_loop++ % parts_->loops.size()];
   const untied_thread untied;
   caf::actor actor;

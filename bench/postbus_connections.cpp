@@ -3,7 +3,8 @@
 //          [how=actor|loop]
 //   idle   port=n nodes=n       connects nodes that each say one thing and then nothing; prints
 //                               {"open": n} for the first tenth and for all, each time waiting for a line
-//   churn  port=n count=n flying=64 how=actor|loop    connect, one echo, disconnect, again; prints the rate
+//   open   port=n count=n flying=64 how=actor|loop    connect, one echo, stay; prints the rate
+//   churn  port=n count=n flying=64 how=actor|loop    connect, one echo, disconnect; prints the rate
 //   many   port=n nodes=n count=n size=n           one message over each connection in turn
 #include "postbus/bench/postbus_support.hpp"
 
@@ -92,55 +93,83 @@ void idle(const bench::options& given) {
   }
 }
 
-// -- churn ------------------------------------------------------------------------------
+// -- open and churn ---------------------------------------------------------------------
 
 /// What all visitors have in common. The runtime is last: it ends first, and all visitors with it.
 struct visits {
   std::string endpoint;
   std::vector<std::byte> body;
-  std::atomic<std::int64_t> to_start, to_end;
-  std::promise<void> over;
-  postbus::runtime bus{};
+  std::size_t count;
+  bool stay; ///< Each in its turn; else one node after its own last visit.
+  std::vector<postbus::node> nodes{};
+  std::atomic<std::size_t> started{0}, ended{0};
+  std::promise<void> over{};
+  postbus::runtime bus{{.close_time = 60s}};
+
+  void start(std::size_t which) {
+    const auto number = started++;
+    if (number < count)
+      post(nodes[stay ? number : which].actor(), postbus::connect{endpoint, 20s});
+  }
+  void end() {
+    if (++ended == count)
+      over.set_value();
+  }
 };
 
-/// One after the other: connects, says something, hears it again, and takes leave.
-caf::behavior visiting(caf::event_based_actor* self, visits* all) {
-  const auto node = all->bus.spawn_node();
-  post(node.actor(), postbus::subscribe{self});
-  const auto start = [=] {
-    if (--all->to_start >= 0)
-      post(node.actor(), postbus::connect{all->endpoint, 20s});
-  };
-  start();
+/// Says something, hears it again, and takes leave or lets the next one come.
+caf::behavior visiting(caf::event_based_actor* self, visits* all, std::size_t which) {
+  const auto node = all->nodes[which];
   return {
     [=](const postbus::connected& now) { must_be_accepted(node.send_bytes(now.peer, all->body)); },
     [=](const postbus::message& answer) {
       bench::must_be_body(answer.bytes(), all->body.size());
-      post(node.actor(), postbus::disconnect{answer.from()});
+      if (!all->stay)
+        return post(node.actor(), postbus::disconnect{answer.from()});
+      all->start(which);
+      all->end();
     },
     [=](const postbus::disconnected&) {
-      if (--all->to_end == 0)
-        all->over.set_value();
-      start();
+      if (all->stay)
+        return; // the end of all
+      all->start(which);
+      all->end();
     },
     [](const postbus::closing&) {},
     [=](postbus::closed) { self->quit(); },
   };
 }
 
-void churn(const bench::options& given) {
-  const auto count = static_cast<std::int64_t>(given.number("count", 10'000));
-  visits all{bench::endpoint(given), bench::make_body(64), count, count, {}};
+void visit(const bench::options& given, bool stay) {
+  const auto count = given.number("count", 10'000);
+  const auto flying = std::min(given.number("flying", 64), count);
+  visits all{bench::endpoint(given), bench::make_body(64), count, stay};
+  while (all.nodes.size() < (stay ? count : flying))
+    all.nodes.push_back(all.bus.spawn_node());
+  for (std::size_t which = 0; which < all.nodes.size(); ++which) {
+    const auto& node = all.nodes[which];
+    const auto on_loop = [=, &all](caf::event_based_actor* self) {
+      return visiting(self, &all, which);
+    };
+    need(node.subscribe({.subscriber = given.text("how", "actor") == "loop"
+                                         ? need(node.spawn_on_loop(on_loop))
+                                         : all.bus.system().spawn(visiting, &all, which)}));
+  }
   const auto start = bench::clock::now();
   const auto cpu = bench::cpu_seconds();
-  const auto home = all.bus.spawn_node(); // only to get at the loop
-  for (auto flying = given.number("flying", 64); flying > 0; --flying)
-    if (given.text("how", "actor") == "loop")
-      need(home.spawn_on_loop([&](caf::event_based_actor* self) { return visiting(self, &all); }));
-    else
-      all.bus.system().spawn(visiting, &all);
+  for (std::size_t which = 0; which < flying; ++which)
+    all.start(which);
   all.over.get_future().wait();
   bench::print_rate(static_cast<double>(count), start, cpu);
+  (void)std::getchar(); // the driver has seen what it wants
+}
+
+void open(const bench::options& given) {
+  visit(given, true);
+}
+
+void churn(const bench::options& given) {
+  visit(given, false);
 }
 
 // -- many -------------------------------------------------------------------------------
@@ -167,5 +196,6 @@ void many(const bench::options& given) {
 } // namespace
 
 int main(int argc, char** argv) {
-  return bench::play(argc, argv, {{"hub", hub}, {"idle", idle}, {"churn", churn}, {"many", many}});
+  return bench::play(
+    argc, argv, {{"hub", hub}, {"idle", idle}, {"open", open}, {"churn", churn}, {"many", many}});
 }

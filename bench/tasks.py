@@ -194,12 +194,14 @@ class Idle(Party):
 
 @dataclass
 class Churn(Party):
-    """Connect, one echo, close, 64 at a time. The figure is how many of those a second."""
+    """Connect and one echo, 64 at a time; then the connection is closed, or stays until all are done. The
+    figure is how many of those a second."""
+    what: str = "churn"
 
     def run(self, how, _):
         count = 100 if how.quick else 5000
         with Pair(how, self.program, ("hub", *self.first),
-                  ("churn", f"count={count}", "flying=64", *self.second)) as (hub, dialer):
+                  (self.what, f"count={count}", "flying=64", *self.second)) as (hub, dialer):
             got = dialer.line()
             hub_cpu = hub.cpu_seconds()
         return {"figure": got["rate"], "cpu_ns": 1e9 * (got["cpu"] + hub_cpu / count),
@@ -299,6 +301,17 @@ def one_way(name, size, must):
 ACTOR, LOOP, THREAD = ("how=actor",), ("how=loop",), ("how=thread",)
 PAIR, DEALER = ("socket=pair",), ("socket=dealer",)
 
+
+
+def connecting(what, title, musts):
+    return Task(what, title, "connections/s", [
+        Churn("raw TCP", "raw_connections", what=what),
+        Churn("ZeroMQ", "zeromq_connections", what=what),
+        Churn("Postbus, actors on the loop", "postbus_connections", LOOP, LOOP, what=what),
+        Churn("Postbus, ordinary actors", "postbus_connections", ACTOR, ACTOR, what=what),
+    ], musts)
+
+
 TASKS = [
     one_way("64 B", 64, 2.0),
     one_way("1 KiB", 1 << 10, 1.3),
@@ -326,12 +339,8 @@ TASKS = [
     ], [Must("Postbus", "<=", 4.0), Must("Postbus", "<=", 10, key="still_ms")],
         smaller_is_better=True, beside=("ZeroMQ",), rounds_max=2,
         also={"connections": "connections", "dialer_kib": "KiB at the dialer", "still_ms": "CPU when still, ms/s"}),
-    Task("churn", "connect, handshake, echo, close", "connections/s", [
-        Churn("raw TCP", "raw_connections"),
-        Churn("ZeroMQ", "zeromq_connections"),
-        Churn("Postbus, actors on the loop", "postbus_connections", LOOP, LOOP),
-        Churn("Postbus, ordinary actors", "postbus_connections", ACTOR, ACTOR),
-    ], [Must("Postbus, actors on the loop", ">=", 20_000)]),
+    connecting("open", "connect, handshake, echo", [Must("Postbus, actors on the loop", ">=", 20_000)]),
+    connecting("churn", "connect, handshake, echo, close", []),
     Task("many", "one way, 64 B, over 1,000 connections", "messages/s", [
         Many("ZeroMQ, one connection", "zeromq_connections", nodes=1),
         Many("ZeroMQ, 1,000 connections", "zeromq_connections"),

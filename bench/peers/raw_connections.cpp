@@ -1,5 +1,6 @@
 // raw_connections: many plain TCP connections of one process, with epoll and nothing more.
 //   hub                               says its port; answers what it reads, closes when the peer does
+//   open   port=n count=n flying=64   connect, one echo of 64 bytes, stay; prints the rate
 //   churn  port=n count=n flying=64   connect, one echo of 64 bytes, close; prints the rate
 #include "postbus/bench/peers/raw_socket.hpp"
 
@@ -68,7 +69,7 @@ int start_connecting(std::size_t port) {
   return socket;
 }
 
-void churn(const bench::options& given) {
+void visit(const bench::options& given, bool stay) {
   const auto count = given.number("count", 10'000);
   const auto body = bench::make_body(64);
   std::array<std::byte, 4096> buffer;
@@ -95,16 +96,26 @@ void churn(const bench::options& given) {
         if (got <= 0)
           die("the stream ended");
         bench::must_be_body(std::span(buffer).first(static_cast<std::size_t>(got)), body.size());
-        ::close(socket);
+        if (!stay)
+          ::close(socket);
         ++ended;
         start();
       }
     }
   bench::print_rate(static_cast<double>(count), begun, cpu);
+  (void)std::getchar(); // the driver has seen what it wants
+}
+
+void open(const bench::options& given) {
+  visit(given, true);
+}
+
+void churn(const bench::options& given) {
+  visit(given, false);
 }
 
 } // namespace
 
 int main(int argc, char** argv) {
-  return bench::play(argc, argv, {{"hub", hub}, {"churn", churn}});
+  return bench::play(argc, argv, {{"hub", hub}, {"open", open}, {"churn", churn}});
 }

@@ -3,6 +3,7 @@
 //   hub    [count=n size=n]                  with count: prints its tally; else answers each message
 //   idle   port=n nodes=n                    one message each, then nothing; prints {"open": n} for the
 //                                            first tenth and for all, each time waiting for a line
+//   open   port=n count=n flying=64          connect, one echo, stay; prints the rate
 //   churn  port=n count=n flying=64          connect, one echo, close; prints the rate
 //   many   port=n nodes=n count=n size=n     one message over each connection in turn
 #include "postbus/bench/peers/zeromq_socket.hpp"
@@ -91,12 +92,13 @@ void idle(const bench::options& given) {
     zmq_close(each);
 }
 
-void churn(const bench::options& given) {
+void visit(const bench::options& given, bool stay) {
   const auto count = given.number("count", 10'000);
   const auto body = bench::make_body(64);
   std::vector<std::byte> answer(body.size());
   context all;
   std::vector<zmq_pollitem_t> flying(given.number("flying", 64));
+  std::vector<void*> stayed;
   std::size_t started = 0, ended = 0;
   const auto start = [&](zmq_pollitem_t& slot) {
     slot = {all.connect(ZMQ_DEALER, given.text("port")), 0, ZMQ_POLLIN, 0};
@@ -112,7 +114,10 @@ void churn(const bench::options& given) {
     for (auto& slot : flying)
       if (slot.revents) {
         receive_answer(slot.socket, answer);
-        zmq_close(slot.socket);
+        if (stay)
+          stayed.push_back(slot.socket);
+        else
+          zmq_close(slot.socket);
         slot = {nullptr, -1, 0, 0};
         ++ended;
         if (started < count)
@@ -121,6 +126,17 @@ void churn(const bench::options& given) {
     std::erase_if(flying, [](const zmq_pollitem_t& slot) { return !slot.socket; });
   }
   bench::print_rate(static_cast<double>(count), begun, cpu);
+  (void)std::getchar(); // the driver has seen what it wants
+  for (auto* each : stayed)
+    zmq_close(each);
+}
+
+void open(const bench::options& given) {
+  visit(given, true);
+}
+
+void churn(const bench::options& given) {
+  visit(given, false);
 }
 
 void many(const bench::options& given) {
@@ -145,5 +161,6 @@ void many(const bench::options& given) {
 } // namespace
 
 int main(int argc, char** argv) {
-  return bench::play(argc, argv, {{"hub", hub}, {"idle", idle}, {"churn", churn}, {"many", many}});
+  return bench::play(
+    argc, argv, {{"hub", hub}, {"idle", idle}, {"open", open}, {"churn", churn}, {"many", many}});
 }
