@@ -141,8 +141,10 @@ void connection::hand_over_events() {
       post(node_, frames_arrived{id_, std::move(arrived->frames)});
       continue;
     }
-    if (std::holds_alternative<bus::opened>(*event))
+    if (std::holds_alternative<bus::opened>(*event)) {
       link_->open(session_.peer().id, session_.frame_bytes_max());
+      armed_ = never; // the handshake's deadlines are void: nobody shall wake for them
+    }
     post(node_, session_told{id_, std::make_shared<bus::session_event>(std::move(*event))});
   }
 }
@@ -257,8 +259,8 @@ void connection::await_writable() {
                              });
 }
 
-// The node's wheel ticks the session no earlier than it was last told: only an earlier deadline
-// is worth a message.
+// The node's wheel ticks the session when it was last told: only an earlier deadline is worth a
+// message.
 void connection::tell_deadline() {
   const auto when = session_.deadline();
   if (when < armed_) {

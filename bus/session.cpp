@@ -165,7 +165,6 @@ void session::become_open(time_point now) {
   // The first credit also tells a dialer that its welcome arrived, even when it grants nothing.
   credit_due_ = true;
   self_.reset();
-  events_.shrink(); // grown by the handshake
   tell(opened{});
 }
 
@@ -203,9 +202,7 @@ void session::takes_messages(bool yes) {
 // -- time -------------------------------------------------------------------------
 
 void session::tick(time_point now) {
-  // A connection that is quiet for long owns no queues.
-  events_.shrink();
-  said_.shrink();
+  said_.shrink(); // a connection that is quiet for long owns no queues
   settle();
   if (is_live() && now > later(deadline(), bounds_->keepalive_time))
     forgive(now);
@@ -339,8 +336,13 @@ void session::tell_gathered() {
     events_.push_back(received{std::exchange(gathering_, {})});
 }
 
+// Messages that arrived last, which is most of what there is to tell, need no place in the queue.
 std::optional<session_event> session::next_event() {
-  return events_.take_front();
+  auto event = events_.take_front();
+  if (!event && gathering_)
+    event = received{std::exchange(gathering_, {})};
+  events_.shrink(); // there is seldom anything in it
+  return event;
 }
 
 // -- ends -------------------------------------------------------------------------

@@ -50,6 +50,7 @@ void session::commit(std::size_t bytes, time_point now) {
     return;
   if (phase_ == phase::closed)
     return reader_.stop(); // ended since it was asked where bytes belong
+  tell_gathered();         // of the time before: a batch of its own
   reader_.commit(bytes);
   last_received_ = now;
   const auto before = counted();
@@ -64,7 +65,6 @@ void session::commit(std::size_t bytes, time_point now) {
     violate(peer_seen_ ? errc::frame_too_large : errc::not_postbus, {}, now);
   if (phase_ == phase::closed)
     reader_.stop(); // what comes behind the end is no frame of anybody's
-  tell_gathered();
   const auto after = counted();
   count({.bytes_received = after.bytes_received - before.bytes_received,
          .messages_received = after.messages_received - before.messages_received},
