@@ -159,6 +159,7 @@ void session::become_open(time_point now) {
   was_open_ = true;
   reader_.frame_bytes_max(bounds_->frame_bytes_max);
   last_useful_ = useful_sent_at_ = useful_received_at_ = now;
+  last_received_ = now; // nobody was expected to say anything while it was decided about
   rates_ = half_life_average<4>(now);
   bytes_limit_ = peer_.window_bytes;
   frames_limit_ = peer_.window_frames;

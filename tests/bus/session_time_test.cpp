@@ -83,6 +83,24 @@ TEST_CASE("a peer of which nothing comes is lost after three keepalive times, to
   CHECK(pair.dialer.end->account == send_account{1, 0, 0});
 }
 
+TEST_CASE("nobody is silent who waits for a decision, however long that takes") {
+  for (const auto taken : {290ms, 310ms, 350ms, 410ms, 2900ms}) {
+    CAPTURE(taken.count());
+    session_pair::settings how;
+    how.keep_idle = true;
+    how.bounds.keepalive_time = 100ms; // silence is 300 ms
+    session_pair pair(how);
+    pair.dialer.on_hello = session_end::decision::wait;
+    pair.run(taken);
+    REQUIRE(pair.dialer.hellos == 1);
+    pair.dialer.session.accept(pair.now());
+    pair.run(10s);
+    CHECK(pair.dialer.opened == 1);
+    CHECK(!pair.dialer.end);
+    CHECK(!pair.listener.end);
+  }
+}
+
 TEST_CASE("when one direction is dead, its reader notices and the writer is told") {
   session_pair::settings how;
   how.keep_idle = true;

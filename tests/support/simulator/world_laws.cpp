@@ -279,7 +279,7 @@ void world::check_time(const end_point& at) const {
   }
   if (!at.input_open)
     return;
-  in_time(at.heard, bounds.silence_time_max(), "silent, and not given up");
+  in_time(std::max(at.heard, at.seen_since), bounds.silence_time_max(), "silent, and not given up");
   if (at.stalled != never)
     in_time(at.stalled, bounds.stall_time_max, "takes nothing, and is not given up");
   else
