@@ -45,13 +45,13 @@ bool inbox_queue::put(item what) {
   return true;
 }
 
-// The end is told whatever waits, and counts for nothing.
 void inbox_queue::events_max(std::uint64_t most, std::size_t bytes_most) {
   std::lock_guard guard(mutex_);
   events_max_ = most;
   event_bytes_max_ = bytes_most;
 }
 
+// The end is told whatever waits, and counts for nothing.
 void inbox_queue::cut_off(std::uint64_t messages_dropped) {
   std::unique_lock guard(mutex_);
   if (over_ || abandoned_)

@@ -50,7 +50,8 @@ void session::commit(std::size_t bytes, time_point now) {
     return;
   if (phase_ == phase::closed)
     return reader_.stop(); // ended since it was asked where bytes belong
-  tell_gathered();         // of the time before: a batch of its own
+  // What nobody has taken yet is a batch of its own.
+  tell_gathered();
   reader_.commit(bytes);
   last_received_ = now;
   const auto before = counted();

@@ -16,7 +16,8 @@ namespace tool {
 /// The same for what is asked: a scheme and a slash at the end are as good as none.
 [[nodiscard]] postbus::result<postbus::endpoint> http_url(const std::string& text);
 
-/// Serves `/metrics` and `/peers` of a node, until it is destroyed, which waits for an answer under way, some seconds at most.
+/// Serves `/metrics` and `/peers` of a node, until it is destroyed, which waits for an answer under way,
+/// some seconds at most.
 class http_server {
 public:
   explicit http_server(const postbus::node& of);
