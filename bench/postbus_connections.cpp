@@ -100,7 +100,7 @@ struct visits {
   std::string endpoint;
   std::vector<std::byte> body;
   std::size_t count;
-  bool stay; ///< Each in its turn; else one node after its own last visit.
+  bool stay; ///< Each node visits once, and stays; else each takes leave and visits again.
   std::vector<postbus::node> nodes{};
   std::atomic<std::size_t> started{0}, ended{0};
   std::promise<void> over{};

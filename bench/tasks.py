@@ -302,7 +302,6 @@ ACTOR, LOOP, THREAD = ("how=actor",), ("how=loop",), ("how=thread",)
 PAIR, DEALER = ("socket=pair",), ("socket=dealer",)
 
 
-
 def connecting(what, title, musts):
     return Task(what, title, "connections/s", [
         Churn("raw TCP", "raw_connections", what=what),
