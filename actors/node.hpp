@@ -270,8 +270,8 @@ public:
 
   /// Spawns an actor that lives on this node's loop: between a message on the socket and its handler
   /// there is no other thread. For handlers that are short; one that computes or waits holds up every
-  /// connection of the loop. `what` is called there, maybe after this has returned: what it
-  /// refers to must still be there then. The actor lives until it quits or the runtime ends, also when nobody holds it; one
+  /// connection of the loop. `what` is called there, maybe after this has returned: what it refers to must
+  /// still be there then. The actor lives until it quits or the runtime ends, also when nobody holds it; one
   /// that awaits a reply does not hear the end. `node_closed`, `would_deadlock`, `bad_option` without a
   /// function, `timeout`: then it is not spawned.
   [[nodiscard]] result<caf::actor>
